@@ -5,13 +5,15 @@ bundle.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 from blemish.dataset.samples import Dataset
 
@@ -47,6 +49,26 @@ def server() -> Iterator[socket.socket]:
 
 
 @pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A folder of that name, filled by whichever process of the run needs it first; others wait for it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    shared.mkdir(exist_ok=True)
+
+    def folder_of(name: str, fill: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of an attempt that failed
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
 def tiny_settings() -> dict[str, Any]:
     """Settings of a severity training that takes seconds."""
     from blemish.methods.quick import quick_of
@@ -55,36 +77,42 @@ def tiny_settings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """24 images of 96×96 on two surfaces with strong scratches and spots, split into train, val and test."""
+def tiny_dataset(made_once: Callable[..., Path]) -> Dataset:
+    """24 images of 96×96 on two surfaces with strong scratches and spots, split into train, val and test.
+
+    Tests must not change them.
+    """
+    from blemish.dataset.layouts import load_dataset
     from blemish.dataset.synthetic import synthesise
 
-    return synthesise(
-        tmp_path_factory.mktemp("tiny") / "data",
-        surfaces=["cast_metal", "brushed_metal"],
-        images=24,
-        seed=0,
-        size=(96, 96),
-        class_weights={"scratch": 1, "spot": 1},
-        contrast=(70, 120),
-    )
+    def draw(folder: Path) -> None:
+        synthesise(
+            folder / "data",
+            surfaces=["cast_metal", "brushed_metal"],
+            images=24,
+            seed=0,
+            size=(96, 96),
+            class_weights={"scratch": 1, "spot": 1},
+            contrast=(70, 120),
+        )
+
+    return load_dataset(made_once("tiny", draw) / "data")
 
 
 @pytest.fixture(scope="session")
-def tiny_run(
-    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def tiny_run(tiny_dataset: Dataset, tiny_settings: dict[str, Any], made_once: Callable[..., Path]) -> Path:
     """The run folder of a severity training on the tiny set. Tests must not change what is in it."""
     from blemish.methods import find_method
     from blemish.progress import Reporter
     from blemish.training.request import Request
     from blemish.training.run import train
 
-    method = find_method("severity")
-    settings = method.settings_type.model_validate(tiny_settings)
-    run = tmp_path_factory.mktemp("tiny_run") / "run"
-    train(Request(method, tiny_dataset, settings, run), Reporter(quiet=True))
-    return run
+    def trained(folder: Path) -> None:
+        method = find_method("severity")
+        settings = method.settings_type.model_validate(tiny_settings)
+        train(Request(method, tiny_dataset, settings, folder / "run"), Reporter(quiet=True))
+
+    return made_once("tiny_run", trained) / "run"
 
 
 @pytest.fixture(scope="session")
