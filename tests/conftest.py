@@ -5,6 +5,7 @@ bundle.
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
+from blemish.bundle.store import sha256
 from blemish.dataset.samples import Dataset
 
 # Before torch is first imported, and for every process started by a test.
@@ -119,3 +121,29 @@ def tiny_run(tiny_dataset: Dataset, tiny_settings: dict[str, Any], made_once: Ca
 def tiny_bundle(tiny_run: Path) -> Path:
     """The bundle in it. Copy it before changing anything."""
     return tiny_run / "bundle"
+
+
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates of a few images, where the test is of something else."""
+    monkeypatch.setattr("blemish.exporting.comparison_images.IMAGES", 8)
+    monkeypatch.setattr("blemish.exporting.comparison_images.MIN_SYNTHETIC", 4)
+
+
+@pytest.fixture
+def graphs_once(made_once: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports of this process write the graph of each network once in the run, where the test is of what
+    comes before or after: torch takes seconds for a graph.
+    """
+    import onnx
+
+    from blemish.exporting.onnx_models import onnx_model
+
+    def read_or_written(plan: Any) -> Any:
+        content = pickle.dumps((plan.module, plan.inputs, plan.outputs, plan.free))
+        folder = made_once(
+            f"graph-{sha256(content)}", lambda folder: onnx.save(onnx_model(plan), folder / "graph.onnx")
+        )
+        return onnx.load(folder / "graph.onnx")
+
+    monkeypatch.setattr("blemish.exporting.run.onnx_model", read_or_written)

@@ -71,7 +71,7 @@ class Watch:
                 outcome = str(error)
             self.taken.append((Path(item.name).name, outcome))
 
-    def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, self.taken
