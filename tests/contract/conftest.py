@@ -105,3 +105,11 @@ def bundle(method: Method, train_quickly: Callable[..., Bundle], made_once: Call
 def short(quick: Quick) -> Mapping[str, Any]:
     """Settings of a training too short to learn, for checks that need no more."""
     return quick.short
+
+
+@pytest.fixture(scope="session")
+def short_bundle(
+    train_quickly: Callable[..., Bundle], short: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """What such a training returned."""
+    return train_quickly(tmp_path_factory.mktemp("short") / "run", **short)
