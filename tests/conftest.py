@@ -5,7 +5,6 @@ bundle.
 from __future__ import annotations
 
 import os
-import pickle
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ import hypothesis
 import pytest
 from filelock import FileLock
 
-from blemish.bundle.store import sha256
 from blemish.dataset.samples import Dataset
 
 # Before torch is first imported, and for every process started by a test.
@@ -26,6 +24,14 @@ os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 # `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unflushed() -> Iterator[None]:
+    """No file of a test must outlast the machine's power, and to flush a bundle to disk takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _handle: None)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -132,18 +138,7 @@ def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def graphs_once(made_once: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exports of this process write the graph of each network once in the run, where the test is of what
-    comes before or after: torch takes seconds for a graph.
-    """
-    import onnx
+    """Exports of this process take graphs that the run wrote before, where a test is of something else."""
+    from tests.graphs_once import read_or_written
 
-    from blemish.exporting.onnx_models import onnx_model
-
-    def read_or_written(plan: Any) -> Any:
-        content = pickle.dumps((plan.module, plan.inputs, plan.outputs, plan.free))
-        folder = made_once(
-            f"graph-{sha256(content)}", lambda folder: onnx.save(onnx_model(plan), folder / "graph.onnx")
-        )
-        return onnx.load(folder / "graph.onnx")
-
-    monkeypatch.setattr("blemish.exporting.run.onnx_model", read_or_written)
+    monkeypatch.setattr("blemish.exporting.run.onnx_model", lambda plan: read_or_written(plan, made_once))
