@@ -24,8 +24,8 @@ ITERATIONS = 60
 class ImageFeatures(nn.Module):
     """Mean, standard deviation and greatest value of each channel of the encoder's maps. Never learns.
 
-    They are averaged over the image and the same turned by 180°, so that less of them hangs on where its pixels
-    lie under the strides.
+    They are averaged over the image and the same turned by 180°, so that less of them hangs on where its
+    pixels lie under the strides.
     weights: see `efficientnet_lite_stages`
     Raises UnavailableError where the weights are not installed.
     """
