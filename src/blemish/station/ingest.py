@@ -84,7 +84,7 @@ def store(session: Session, line_id: int, entries: Sequence[Entry]) -> Place:
             ROWS[entry.record["kind"]](session, line_id, entry.n, entry.record)
         except (KeyError, TypeError, ValueError) as error:
             raise RecordRefusedError(
-                f"Segment {entry.segment}, byte {entry.offset}: record {entry.n} must be one of this version's. "
+                f"Segment {entry.segment}, byte {entry.offset}: record {entry.n} must be of this version. "
                 f"Received: kind '{entry.record['kind']}', fault: {error}. Update blemish."
             ) from error
     place = place_of(entries[-1]) if new else stored_place(session, line_id)
@@ -122,8 +122,12 @@ def add_inspection(session: Session, line_id: int, number: int, record: Record) 
 
 
 def part_of(session: Session, line_id: int, record: Record, at: datetime) -> PartRow:
-    """Part of an inspection, added where it is new. Without a serial each inspection is a part of its own."""
-    serial = text(record.get("serial"), MAX_NAME) or f"#{record['seq']}"
+    """Part of an inspection, added where it is new.
+
+    Without a serial each inspection is a part of its own, and a shadow's is that of the inspection before.
+    """
+    number = record["seq"] - 1 if record.get("shadow") else record["seq"]
+    serial = text(record.get("serial"), MAX_NAME) or f"#{number}"
     lot = text(record.get("lot"), MAX_NAME) or ""
     found = find_part(session, line_id, serial, lot)
     if found is None:

@@ -24,7 +24,8 @@ from blemish.optional_dependencies import require_package
 
 # Locks of a network file system do not hold SQLite's promises. From the mount table, which statfs lacks here.
 NETWORK_FILE_SYSTEMS = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs fuse.sshfs fuse.glusterfs fuse.s3fs lustre".split()
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre"}
+    | {"fuse.sshfs", "fuse.glusterfs", "fuse.s3fs"}
 )
 MOUNTS = Path("/proc/self/mounts")
 

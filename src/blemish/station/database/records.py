@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, and_, exists, false, func, or_, select
+from sqlalchemy import Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from blemish.station.database.labels import ReviewLeaseRow, ReviewRow
@@ -18,6 +18,8 @@ from blemish.station.database.parts import (
     LineEventRow,
     PartRow,
 )
+
+AUDITS = and_(InspectionRow.audit, InspectionRow.verdict == "OK")
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def neighbours(session: Session, chosen: Filter, inspection_id: int) -> tuple[in
 def verdict_counts(session: Session, chosen: Filter) -> dict[str, int]:
     """Number of inspections of each verdict that a filter takes."""
     found = filtered(chosen).with_only_columns(InspectionRow.verdict, func.count())
-    return {verdict: count for verdict, count in session.execute(found.group_by(InspectionRow.verdict))}
+    return {row[0]: row[1] for row in session.execute(found.group_by(InspectionRow.verdict))}
 
 
 def current_review(session: Session, inspection_id: int) -> ReviewRow | None:
@@ -107,36 +109,45 @@ def current_reviews(session: Session, inspection_ids: Sequence[int]) -> dict[int
     return {row.inspection_id: row for row in session.scalars(query)}
 
 
-def waiting_for_review(
-    session: Session, user_id: int, now: datetime, *, line_id: int | None, verdicts: Sequence[str]
-) -> InspectionRow | None:
-    """Inspection that a reviewer gets next: one that is theirs already, else REVIEW, then audits, then NG.
-
-    Of each, the oldest first. None where nothing waits that nobody else has.
-    """
-    leased = exists().where(
-        ReviewLeaseRow.inspection_id == InspectionRow.id,
-        ReviewLeaseRow.user_id != user_id,
-        ReviewLeaseRow.until > now,
-    )
-    mine = exists().where(
-        ReviewLeaseRow.inspection_id == InspectionRow.id,
-        ReviewLeaseRow.user_id == user_id,
-        ReviewLeaseRow.until > now,
-    )
-    audits = and_(InspectionRow.audit, InspectionRow.verdict == "OK")
+def waiting(line_id: int | None, verdicts: Sequence[str]) -> Select[tuple[InspectionRow]]:
+    """Inspections that wait for a review, in no order: of those verdicts, or an audit, with an image kept."""
     query = (
         select(InspectionRow)
         .join(ImageRow, ImageRow.id == InspectionRow.image_id)
-        .where(ImageRow.file.is_not(None), ~InspectionRow.shadow, ~leased)
+        .where(ImageRow.file.is_not(None), ~InspectionRow.shadow)
         .where(~exists().where(ReviewRow.inspection_id == InspectionRow.id))
-        .where(or_(InspectionRow.verdict.in_(verdicts), audits if "OK" not in verdicts else false()))
+        .where(or_(InspectionRow.verdict.in_(verdicts), AUDITS))
     )
-    if line_id is not None:
-        query = query.where(InspectionRow.line_id == line_id)
-    for choice in (mine, InspectionRow.verdict == "REVIEW", audits, None):
-        some = query if choice is None else query.where(choice)
-        found = session.scalars(some.order_by(InspectionRow.id).limit(1)).one_or_none()
+    return query if line_id is None else query.where(InspectionRow.line_id == line_id)
+
+
+def count_waiting(session: Session, line_id: int | None, verdicts: Sequence[str]) -> int:
+    """Number of inspections that wait for a review, lent ones among them."""
+    return session.scalar(waiting(line_id, verdicts).with_only_columns(func.count())) or 0
+
+
+def waiting_for_review(
+    session: Session,
+    user_id: int,
+    now: datetime,
+    *,
+    line_id: int | None,
+    verdicts: Sequence[str],
+    skip: int | None = None,
+) -> InspectionRow | None:
+    """Inspection that a reviewer gets next: one that is theirs already, else REVIEW, then audits, then NG.
+
+    Of each, the oldest first. skip: the one that they gave back, which is followed by those behind it
+    None where nothing waits that nobody else has.
+    """
+    of_one = ReviewLeaseRow.inspection_id == InspectionRow.id, ReviewLeaseRow.until > now
+    others = exists().where(*of_one, ReviewLeaseRow.user_id != user_id)
+    mine = exists().where(*of_one, ReviewLeaseRow.user_id == user_id)
+    query = waiting(line_id, verdicts).where(~others)
+    if skip is not None:
+        query = query.where(InspectionRow.id != skip)
+    for choice in (mine, InspectionRow.verdict == "REVIEW", AUDITS, true()):
+        found = session.scalars(query.where(choice).order_by(InspectionRow.id).limit(1)).one_or_none()
         if found is not None:
             return found
     return None

@@ -1,4 +1,4 @@
-"""The server's side of the child that reads images: one child, one request at a time, killed where it hangs."""
+"""The server's side of the child that reads images: one child, one request at a time; a hanging one is killed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ImageWorker:
             except (OSError, ValueError, EOFError) as error:
                 self.end()
                 raise ImageUnreadableError(
-                    "The image could not be read in time, or its reader ended over it. Look at the file itself."
+                    "The image could not be read in time, or its reader ended over it. Check the file."
                 ) from error
             finally:
                 watch.cancel()

@@ -28,7 +28,13 @@ HEADERS: Mapping[str, str] = {
 }
 SECONDS = 30.0
 # Of what carries large files, or waits for a child that reads them.
-LONGER = {"/api/v1/bundles": 900.0, "/api/v1/images": 120.0, "/api/v1/datasets": 600.0, "/api/v1/audit": 300.0}
+LONGER = {
+    "/api/v1/bundles": 900.0,
+    "/api/v1/images": 120.0,
+    "/api/v1/datasets": 600.0,
+    "/api/v1/audit": 300.0,
+    "/api/v1/lines": 120.0,
+}
 
 
 class Protection:
@@ -93,6 +99,7 @@ def is_loopback(scope: Scope) -> bool:
     try:
         return ipaddress.ip_address(client[0]).is_loopback
     except ValueError:
+        return False
 
 
 def seconds_of(path: str) -> float:
