@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Select, and_, exists, func, or_, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from blemish.station.database.labels import ReviewLeaseRow, ReviewRow
 from blemish.station.database.parts import (
@@ -193,3 +193,30 @@ def events_of(session: Session, line_id: int, *, before: int | None, limit: int)
     if before is not None:
         query = query.where(LineEventRow.number < before)
     return session.scalars(query.limit(limit)).all()
+
+
+def shadow_pairs(
+    session: Session, line_id: int, champion: str, challenger: str, stretch: tuple[int, int], *, limit: int
+) -> list[tuple[InspectionRow, InspectionRow]]:
+    """Inspections of the same image of the same part by the bundle that answers and by its shadow.
+
+    stretch: first and last sequence number of the bundle that answers
+    """
+    shadow = aliased(InspectionRow)
+    same = and_(
+        shadow.part_id == InspectionRow.part_id,
+        shadow.image_id == InspectionRow.image_id,
+        shadow.line_id == InspectionRow.line_id,
+        shadow.shadow,
+        shadow.bundle_id == challenger,
+    )
+    query = (
+        select(InspectionRow, shadow)
+        .join(shadow, same)
+        .where(InspectionRow.line_id == line_id, ~InspectionRow.shadow, InspectionRow.bundle_id == champion)
+        .where(InspectionRow.seq.between(*stretch))
+        .order_by(InspectionRow.id, shadow.id)
+        .limit(limit)
+    )
+    found = {row[0].id: (row[0], row[1]) for row in session.execute(query)}  # the last, of a part seen twice
+    return list(found.values())

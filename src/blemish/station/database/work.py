@@ -24,6 +24,7 @@ class JobRow(Numbered):
     kind: Mapped[str] = mapped_column(String(16))
     args: Mapped[dict[str, Any]]
     state: Mapped[str] = mapped_column(String(10))
+    cancel_asked: Mapped[bool] = mapped_column(default=False)
     attempt: Mapped[int] = mapped_column(default=0)
     owner: Mapped[str | None] = mapped_column(String(80))
     lease_until: Mapped[datetime | None]

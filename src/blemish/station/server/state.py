@@ -25,6 +25,7 @@ class Station:
     """A running station. audit_key: seals the audit trail; setup_code: makes the first admin, None after that
 
     has_admin: until then only this computer is answered; faults: of the ingest, by name of line
+    refused_bundles: names of folders of bundles that do not read
     """
 
     folder: StationFolder
@@ -36,6 +37,7 @@ class Station:
     has_admin: bool = False
     behind_proxy: bool = False
     faults: dict[str, str] = field(default_factory=dict)
+    refused_bundles: set[str] = field(default_factory=set)
 
     def write(self, change: Callable[[Session], Result]) -> Result:
         """Run a change on the writing thread; returns when it is on the disk."""
