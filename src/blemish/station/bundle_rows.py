@@ -70,7 +70,9 @@ def register(session: Session, key: bytes, actor: Actor, row: BundleRow, station
     """
     session.add(row)
     session.flush()
-    facts = {name: value for name, value in row_values(row).items() if name not in ("manifest", "certificate")}
+    facts = {
+        name: value for name, value in row_values(row).items() if name not in ("manifest", "certificate")
+    }
     record(session, key, actor, "bundle.add", f"bundle/{row.id}", after=facts)
     note_decision(session, key, actor, row, station, why="came with the bundle")
 

@@ -45,15 +45,14 @@ def write_coco(
         write_split(session, folder, out, split, of_split, marks, names)
 
 
-def write_examples(
-    session: Session, folder: StationFolder, rows: Sequence[AnnotationRow], out: Path
-) -> None:
+def write_examples(session: Session, folder: StationFolder, rows: Sequence[AnnotationRow], out: Path) -> None:
     """Write annotations alone, and the images that they are on, as one COCO folder."""
     marks: dict[str, list[AnnotationRow]] = {}
     for row in rows:
         marks.setdefault(row.image_id, []).append(row)
     items = [
-        DatasetItemRow(image_id=image_id, annotation_version=0, split="", group=image_id) for image_id in marks
+        DatasetItemRow(image_id=image_id, annotation_version=0, split="", group=image_id)
+        for image_id in marks
     ]
     write_split(session, folder, out, "", items, marks, class_names(session, rows))
 
@@ -152,7 +151,9 @@ def put_image(folder: StationFolder, image: ImageRow, out: Path) -> str:
     """
     source = folder.images / image.file if image.file else None
     if source is None or not source.is_file():
-        raise BlemishError(f"Image {image.id[:12]} is not kept any more. Freeze the data set again without it.")
+        raise BlemishError(
+            f"Image {image.id[:12]} is not kept any more. Freeze the data set again without it."
+        )
     name = f"images/{source.name}"
     target = out / name
     target.parent.mkdir(parents=True, exist_ok=True)

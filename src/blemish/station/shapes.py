@@ -24,9 +24,7 @@ Point = tuple[Coordinate, Coordinate]
 class Shape(BaseModel):
     """Shape that does not change; a key that is not known is an error."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class BoxShape(Shape):

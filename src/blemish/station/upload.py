@@ -45,22 +45,30 @@ def checked_entries(entries: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo
     """Files of an archive by their names in the bundle. Raises UploadRefusedError."""
     files = [entry for entry in entries if not entry.is_dir()]
     if not files or len(entries) > MAX_FILES:
-        raise UploadRefusedError(f"A bundle has 1 to {MAX_FILES} files. Received: {len(files)}. Zip it again.")
+        raise UploadRefusedError(
+            f"A bundle has 1 to {MAX_FILES} files. Received: {len(files)}. Zip it again."
+        )
     folders = {PurePosixPath(entry.filename).parent for entry in files}
     found: dict[str, zipfile.ZipInfo] = {}
     for entry in files:
         path = PurePosixPath(entry.filename)
         kind = stat.S_IFMT(entry.external_attr >> 16)
-        flat = len(folders) == 1 and len(path.parts) <= 2 and ".." not in path.parts and not path.is_absolute()
+        flat = (
+            len(folders) == 1 and len(path.parts) <= 2 and ".." not in path.parts and not path.is_absolute()
+        )
         if not flat or "\\" in entry.filename or "\0" in entry.filename or path.name in ("", ".", ".."):
             raise UploadRefusedError(
                 "A bundle's files must lie side by side, at the top of the ZIP or in one folder. Received: "
                 f"'{entry.filename[:80]}'. Zip the bundle's folder again."
             )
         if kind not in (0, stat.S_IFREG):
-            raise UploadRefusedError(f"'{entry.filename[:80]}' must be a regular file. Received: a link or device.")
+            raise UploadRefusedError(
+                f"'{entry.filename[:80]}' must be a regular file. Received: a link or device."
+            )
         if entry.flag_bits & 1:
-            raise UploadRefusedError(f"'{entry.filename[:80]}' is encrypted. Zip the bundle without a password.")
+            raise UploadRefusedError(
+                f"'{entry.filename[:80]}' is encrypted. Zip the bundle without a password."
+            )
         if path.name in found:
             raise UploadRefusedError(f"'{entry.filename[:80]}' is in the ZIP twice. Zip the bundle again.")
         found[path.name] = entry

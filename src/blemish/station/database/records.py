@@ -10,6 +10,7 @@ from sqlalchemy import Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from blemish.station.database.labels import ReviewLeaseRow, ReviewRow
+from blemish.station.database.lines import DecisionRow
 from blemish.station.database.parts import (
     AnswerRow,
     DefectRow,
@@ -220,3 +221,9 @@ def shadow_pairs(
     )
     found = {row[0].id: (row[0], row[1]) for row in session.execute(query)}  # the last, of a part seen twice
     return list(found.values())
+
+
+def decision_of_revision(session: Session, bundle_id: str, revision: int | None) -> DecisionRow | None:
+    """Decision of a bundle by its revision."""
+    query = select(DecisionRow).where(DecisionRow.bundle_id == bundle_id, DecisionRow.revision == revision)
+    return None if revision is None else session.scalars(query).one_or_none()

@@ -19,9 +19,7 @@ Commands = list[list[str]]
 class Arguments(BaseModel):
     """Arguments of a job; a key that is not known is an error."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
     """Most threads; default all cores but one. It is kept, so that a job that goes on gives the same weights."""
@@ -143,5 +141,7 @@ def bundles_in(arguments: AnyArguments) -> list[str]:
 
 def dataset_in(arguments: AnyArguments) -> int | None:
     """Data set that a job is about."""
-    number: int | None = getattr(arguments, "dataset_id", None) or getattr(arguments, "check_dataset_id", None)
+    number: int | None = getattr(arguments, "dataset_id", None) or getattr(
+        arguments, "check_dataset_id", None
+    )
     return number

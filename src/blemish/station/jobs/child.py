@@ -25,7 +25,9 @@ def run(folder: Path) -> int:
     code = 0
     with (folder / PROGRESS).open("ab") as progress, (folder / LOG).open("ab") as log:
         for number, command in enumerate(commands[done:], start=done):
-            os.write(progress.fileno(), json.dumps({"step": number + 1, "steps": len(commands)}).encode() + b"\n")
+            os.write(
+                progress.fileno(), json.dumps({"step": number + 1, "steps": len(commands)}).encode() + b"\n"
+            )
             code = subprocess.run(
                 [*BLEMISH, "--progress-fd", str(progress.fileno()), *command],
                 stdin=subprocess.DEVNULL,

@@ -93,9 +93,7 @@ def save_comparison(
         if a is None or b is None:
             raise BlemishError(f"Image {item.image_id[:12]} was not judged by both bundles. Compare again.")
         defective = bool(annotations_at(session, item.image_id, item.annotation_version))
-        pairs.append(
-            Pair(item.image_id, defective, a["verdict"], b["verdict"], a["score"], b["score"])
-        )
+        pairs.append(Pair(item.image_id, defective, a["verdict"], b["verdict"], a["score"], b["score"]))
     row = ComparisonRow(
         a=arguments.a,
         b=arguments.b,

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
@@ -16,13 +16,33 @@ from blemish.provenance import blemish_version
 from blemish.station.server.errors import ErrorAnswer, handle_errors
 from blemish.station.server.identity import authorise
 from blemish.station.server.protection import Protection
-from blemish.station.server.routes import audit, health, images, inspections, lines, people, queue
+from blemish.station.server.routes import (
+    annotations,
+    audit,
+    bundles,
+    classes,
+    comparisons,
+    datasets,
+    health,
+    images,
+    inspections,
+    jobs,
+    lines,
+    live,
+    people,
+    promotions,
+    queue,
+    replay,
+)
 from blemish.station.server.state import Station
 
 API = "/api/v1"
 MAX_BODY = 1 << 20
 PAGE = Path(__file__).parents[1] / "static"
-ROUTERS = (health, people, lines, inspections, queue, images, audit)
+ROUTERS = (
+    health, people, lines, live, promotions, inspections, replay, queue, images, annotations, classes, datasets,
+    jobs, bundles, comparisons, audit,
+)  # fmt: skip
 NO_PAGE = """<!doctype html>
 <html lang="en"><title>blemish station</title>
 <h1>The page is not built</h1>
@@ -45,10 +65,10 @@ def make_app(station: Station, *, page: Path = PAGE, lifespan: Lifespan | None =
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.station = station
-    api = APIRouter(prefix=API, dependencies=[Depends(authorise)], responses=ERRORS)
     for module in ROUTERS:
-        api.include_router(module.router)
-    app.include_router(api)
+        # A WebSocket asks for itself: what a browser can send with it is another thing.
+        guard = [] if module is live else [Depends(authorise)]
+        app.include_router(module.router, prefix=API, dependencies=guard, responses=ERRORS)
     handle_errors(app)
     serve_page(app, page)
     app.add_middleware(Protection, station=station)

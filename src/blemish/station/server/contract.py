@@ -41,7 +41,8 @@ def rights_text() -> str:
     lines = [f"{'':6} {'':52} " + " ".join(columns)]
     for method, path, least in rights():
         marks = " ".join(
-            ("x" if columns.index(name) >= columns.index(least) else "-").center(len(name)) for name in columns
+            ("x" if columns.index(name) >= columns.index(least) else "-").center(len(name))
+            for name in columns
         )
         lines.append(f"{method:6} {path:52} {marks}".rstrip())
     return "\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from blemish.errors import BlemishError
+from blemish.files import write_atomically
 from blemish.station.bundle_rows import bundle_row, decided_folder, register
 from blemish.station.database.audit import STATION
 from blemish.station.database.base import utc_now
@@ -49,7 +50,6 @@ def settings_of(session: Session, station: StationFolder, line: LineRow) -> Line
             "audit_share": line.audit_share,
             "review_is_ng": line.review_is_ng,
             "shadow": folder_of(session, station, shadow),
-            "hold": line.state != RUNNING,
             "link": line.link,
             "revision": line.revision,
         }
@@ -83,6 +83,19 @@ def publish(station: Station, line_id: int) -> None:
     write_settings(folder, settings)
     with suppress(LineAwayError):  # the process reads the file when it starts, and looks at it every second
         ask(folder, {"do": "reload"}, seconds=1.0)
+
+
+def hold(folder: LineFolder, why: str) -> None:
+    """Keep a line on hold, over restarts too."""
+    folder.root.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder.hold, why)
+
+
+def state_of(folder: LineFolder, line: LineRow) -> str:
+    """State of a line: the file is what holds it, whoever wrote it."""
+    if line.state == STOPPED:
+        return STOPPED
+    return HELD if folder.hold.exists() else RUNNING
 
 
 def publish_all(station: Station) -> None:
@@ -135,7 +148,7 @@ def take_in(station: Station, folder: LineFolder) -> None:
     def add(session: Session) -> None:
         fields = settings.model_dump(mode="json")
         kept = ("name", "source", "link", "deadline_ms", "keep", "audit_share", "review_is_ng", "revision")
-        state = HELD if settings.hold else RUNNING
+        state = HELD if folder.hold.exists() else RUNNING
         line = LineRow(**{key: fields[key] for key in kept}, state=state, created_at=utc_now())
         station.add(session, STATION, "line.found", line)
         for kind, path in (("promote", settings.bundle), ("shadow", settings.shadow)):

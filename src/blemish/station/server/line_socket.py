@@ -1,53 +1,47 @@
-"""The server's side of a LINE's socket: one request, one answer; and the stream that follows its journal."""
+"""The server's side of a LINE's socket: one request, one answer."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from blemish.errors import BlemishError
 from blemish.station.layout import LineFolder
-
-MAX_LINE = 64 << 20
+from blemish.station.line.channel import connect
 
 
 class LineAwayError(BlemishError):
     """The LINE process does not answer: it is not running, or it hangs."""
 
 
-def ask(folder: LineFolder, request: Mapping[str, Any], *, body: bytes = b"", seconds: float = 5.0) -> Any:
+def ask(
+    folder: LineFolder, request: Mapping[str, Any], *, body: bytes = b"", seconds: float = 5.0
+) -> dict[str, Any]:
     """Answer of a line to a request. body: the bytes of an image that follow it
 
     Raises LineAwayError where there is none.
     """
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(seconds)
-            connection.connect(str(folder.socket))
-            connection.sendall(json.dumps(request).encode() + b"\n" + body)
-            with connection.makefile("rb") as answers:
-                return json.loads(answers.readline(MAX_LINE))
-    except (OSError, ValueError) as error:
-        raise LineAwayError(
-            f"The line {folder.name} does not answer. Its process is starting, stopped or busy; try again."
-        ) from error
+    return asked(folder, request, body=body, seconds=seconds)[0]
 
 
-async def follow(folder: LineFolder) -> AsyncIterator[dict[str, Any]]:
-    """Short forms of a line's records as they are written. Raises LineAwayError where the line ends."""
+def asked(
+    folder: LineFolder, request: Mapping[str, Any], *, body: bytes = b"", seconds: float = 5.0
+) -> tuple[dict[str, Any], bytes]:
+    """Answer of a line, and the block of bytes behind it where the answer names one."""
     try:
-        reader, writer = await asyncio.open_unix_connection(str(folder.socket), limit=MAX_LINE)
-    except OSError as error:
-        raise LineAwayError(f"The line {folder.name} does not answer.") from error
-    try:
-        writer.write(b'{"do": "follow"}\n')
-        await writer.drain()
-        while line := await reader.readline():
-            yield json.loads(line)
-    except (OSError, ValueError) as error:
-        raise LineAwayError(f"The line {folder.name} has ended.") from error
-    finally:
-        writer.close()
+        channel = connect(folder.socket, seconds=seconds)
+        try:
+            channel.send(request, body)
+            answer = channel.read_message()
+            if answer is None:
+                raise LineAwayError(away(folder))
+            return answer, channel.read_block(answer["bytes"]) if request["do"] == "picture" else b""
+        finally:
+            channel.close()
+    except (BlemishError, OSError) as error:
+        raise LineAwayError(away(folder)) from error
+
+
+def away(folder: LineFolder) -> str:
+    """Message on a line that does not answer."""
+    return f"The line {folder.name} does not answer. Its process is starting or stopped; try again."

@@ -34,6 +34,7 @@ LONGER = {
     "/api/v1/datasets": 600.0,
     "/api/v1/audit": 300.0,
     "/api/v1/lines": 120.0,
+    "/api/v1/inspections": 330.0,
 }
 
 

@@ -20,6 +20,7 @@ from blemish.station.database.people import UserRow
 from blemish.station.database.writer import Writer
 from blemish.station.images.worker import ImageWorker
 from blemish.station.ingest import ingest
+from blemish.station.jobs.runner import Runner
 from blemish.station.layout import StationFolder
 from blemish.station.secrets import secret
 from blemish.station.server.line_files import publish_all, take_in_lines
@@ -27,7 +28,7 @@ from blemish.station.server.state import Station
 
 log = logging.getLogger("blemish.station")
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that looks like another
-INGEST_SECONDS, LOOK_SECONDS = 0.2, 2.0
+INGEST_SECONDS, LOOK_SECONDS, JOB_SECONDS = 0.2, 2.0, 0.5
 
 
 def open_station(
@@ -125,6 +126,7 @@ def beside(station: Station) -> Callable[[FastAPI], AbstractAsyncContextManager[
         repeated = [
             Repeated("ingest", lambda: ingest_all(station), INGEST_SECONDS),
             Repeated("look-out", lambda: take_in_lines(station), LOOK_SECONDS),
+            Repeated("jobs", Runner(station).tend, JOB_SECONDS),
         ]
         for each in repeated:
             each.thread.start()

@@ -162,7 +162,9 @@ def write_version(
 
     for item in items:
         if item.id is not None and (item.id not in there or item.id in kept):
-            raise ApiError(422, f"Annotation {item.id} is none of version {newest} of this image, or is given twice.")
+            raise ApiError(
+                422, f"Annotation {item.id} is none of version {newest} of this image, or is given twice."
+            )
         geometry, mask = stored(item.shape)
         values = {
             "kind": item.shape.kind,
@@ -179,7 +181,11 @@ def write_version(
             add(values, item.id, removed=False)
     for number, row in there.items():
         if number not in kept:
-            add({key: getattr(row, key) for key in ("kind", "class_id", "geometry", "mask", "source")}, number, removed=True)
+            add(
+                {key: getattr(row, key) for key in ("kind", "class_id", "geometry", "mask", "source")},
+                number,
+                removed=True,
+            )
 
 
 def described(session: Session, sha256: str, version: int) -> Annotations:

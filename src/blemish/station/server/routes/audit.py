@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -9,6 +10,7 @@ from sqlalchemy import select
 
 from blemish.station.database.audit import verify
 from blemish.station.database.people import AuditHeadRow, AuditRow
+from blemish.station.database.record_check import record_faults
 from blemish.station.server.fields import Answer, Cursor, Limit, Moment, Page, Sha256, number_of, page
 from blemish.station.server.identity import role
 from blemish.station.server.state import Reading, TheStation
@@ -73,13 +75,13 @@ def verify_audit(
     count: Annotated[int | None, Query(ge=1, description="Of a head that was noted earlier.")] = None,
     head: Annotated[Sha256 | None, Query(description="Hash of that head.")] = None,
 ) -> AuditOutcome:
-    """Verify the whole trail, and every row that it says was added; names at most 100 faults."""
+    """Verify the trail, every row that it says was added, and the record against the journals.
+
+    At most 100 faults are named.
+    """
     noted = (count, head) if count is not None and head is not None else None
-    faults = []
-    for fault in verify(reading, station.audit_key, noted=noted):
-        faults.append(Fault.model_validate(fault))
-        if len(faults) == 100:
-            break
+    every = chain(verify(reading, station.audit_key, noted=noted), record_faults(reading, station.folder))
+    faults = [Fault.model_validate(fault) for fault in islice(every, 100)]
     last = reading.get(AuditHeadRow, 1)
     return AuditOutcome(
         whole=not faults,

@@ -180,7 +180,9 @@ def refuse_no_example(session: Session, number: int, class_id: int) -> None:
         raise not_found("annotation", number)
     newest = annotations_at(session, row.image_id, version_of(session, row.image_id))
     if row.class_id != class_id or row.kind == "whole_image" or number not in {each.id for each in newest}:
-        raise ApiError(422, f"annotation_ids: {number} must be a box or outline of class {class_id} that holds.")
+        raise ApiError(
+            422, f"annotation_ids: {number} must be a box or outline of class {class_id} that holds."
+        )
 
 
 def job_row(session: Session, job_id: int) -> JobRow:

@@ -36,8 +36,10 @@ from blemish.station.server.line_files import (
     HELD,
     RUNNING,
     STOPPED,
+    hold,
     newest_promotion,
     publish,
+    state_of,
 )
 from blemish.station.server.line_socket import LineAwayError, ask
 from blemish.station.server.state import Reading, Station, TheStation
@@ -139,6 +141,7 @@ def add_line(body: NewLine, station: TheStation, who: Who) -> Line:
         station.add(session, who.actor, "line.add", row)
         return row.id
 
+    hold(station.folder.line(body.name), f"Added by {who.name}, and not started yet.")
     return published(station, station.write(change))
 
 
@@ -223,7 +226,7 @@ def inspect(
 def set_state(station: Station, who: Who, line_id: int, state: str) -> Line:
     """Set the state of a line and tell its process."""
 
-    def change(session: Session) -> None:
+    def change(session: Session) -> str:
         row = line_row(session, line_id)
         if state == RUNNING and newest_promotion(session, line_id, ANSWERING) is None:
             raise ApiError(409, "No bundle is promoted on this line. Promote one first.")
@@ -232,9 +235,14 @@ def set_state(station: Station, who: Who, line_id: int, state: str) -> Line:
         station.note(
             session, who.actor, f"line.{state}", f"line/{line_id}", before=before, after={"state": state}
         )
+        return row.name
 
     refuse_other_line(who, line_id)
-    station.write(change)
+    folder = station.folder.line(station.write(change))
+    if state == HELD:
+        hold(folder, f"Held by {who.name}.")
+    elif state == RUNNING:
+        folder.hold.unlink(missing_ok=True)
     return published(station, line_id)
 
 
@@ -261,7 +269,7 @@ def described(session: Session, station: Station, row: LineRow, with_source: boo
     return Line(
         id=row.id,
         name=row.name,
-        state=row.state,
+        state=state_of(station.folder.line(row.name), row),
         source=row.source if with_source else None,
         source_kind=row.source["kind"] if row.source else None,
         deadline_ms=row.deadline_ms,

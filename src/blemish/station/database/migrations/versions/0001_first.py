@@ -200,6 +200,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("args", Json, nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("cancel_asked", sa.Boolean(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String(length=80), nullable=True),
         sa.Column("lease_until", UtcTime, nullable=True),
