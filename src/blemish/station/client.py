@@ -76,12 +76,11 @@ class RecordedInspection:
 class Client:
     """Client of one station; use it as a context, or close it.
 
-    token: a machine's bearer token; without one, log in. http: for tests, or with settings of your own
+    token: a machine's bearer token; without one, log in
+    http: for tests, or with settings of your own
     """
 
-    def __init__(
-        self, address: str, *, token: str | None = None, http: httpx.Client | None = None
-    ) -> None:
+    def __init__(self, address: str, *, token: str | None = None, http: httpx.Client | None = None) -> None:
         self.http = http or httpx.Client(base_url=address, timeout=SECONDS)
         self.headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
@@ -119,14 +118,16 @@ class Client:
     def inspect(
         self, line: str | int, image: Path | bytes, *, serial: str | None = None, lot: str | None = None
     ) -> Judged:
-        """Have a part inspected; it is in the record when this returns. line: name or id; image: file, or its bytes
+        """Have a part inspected; it is in the record when this returns.
 
+        line: name or id; image: file, or its bytes
         Raises LineBusyError where the line has no room, StationError where it judges nothing.
         """
         number = line if isinstance(line, int) else self.line(line).id
         name, content = ("image", image) if isinstance(image, bytes) else (image.name, image.read_bytes())
         form = {key: value for key, value in (("serial", serial), ("lot", lot)) if value is not None}
-        answer = self.request("POST", f"/lines/{number}/inspect", data=form, files={"image": (name, content)})
+        files = {"image": (name, content)}
+        answer = self.request("POST", f"/lines/{number}/inspect", data=form, files=files)
         return Judged(answer["seq"], answer["verdict"], answer["ms"], answer["doc"])
 
     def inspections(self, **filters: Any) -> Iterator[RecordedInspection]:
@@ -190,7 +191,9 @@ class Client:
         try:
             response = self.http.request(method, f"{API}{path}", headers=headers, **given)
         except httpx.HTTPError as error:
-            raise BlemishError(f"The station does not answer: {error}. Check its address, and that it runs.") from error
+            raise BlemishError(
+                f"The station does not answer: {error}. Check its address, and that it runs."
+            ) from error
         if response.is_error:
             raise refused(response)
         return response

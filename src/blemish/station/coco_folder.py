@@ -119,7 +119,7 @@ def coco_place(shape: AnyShape, height: int, width: int) -> dict[str, Any]:
 
 def mask_box(shape: MaskShape) -> dict[str, Any]:
     """Tight box of a mask's pixels."""
-    x0, y0, x1, y1 = shape.box
+    x0, y0, _, y1 = shape.box
     rows, at, columns, lines = y1 - y0, 0, [], []
     for index, count in enumerate(shape.counts):
         if index % 2 and count:

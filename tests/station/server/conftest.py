@@ -25,7 +25,9 @@ ENGINES = ["sqlite", "postgresql"]
 @pytest.fixture(autouse=True)
 def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2id with little work, as most tests log in; test_station_login checks the real parameters."""
-    monkeypatch.setattr(passwords, "hasher", passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    monkeypatch.setattr(
+        passwords, "hasher", passwords.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    )
     passwords.dummy_hash.cache_clear()
 
 
@@ -57,7 +59,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         check=True, capture_output=True, cwd="/",
     )  # fmt: skip
     yield f"postgresql+pg8000://station@127.0.0.1:{port}"
-    subprocess.run([*as_user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, cwd="/")
+    subprocess.run(
+        [*as_user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], check=True, cwd="/"
+    )
 
 
 @pytest.fixture

@@ -25,7 +25,9 @@ def png_of(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-def defect(label: str = "scratch", box: tuple[float, float, float, float] = (10, 20, 30, 28)) -> dict[str, Any]:
+def defect(
+    label: str = "scratch", box: tuple[float, float, float, float] = (10, 20, 30, 28)
+) -> dict[str, Any]:
     x0, y0, x1, y1 = box
     return {
         "label": label,
@@ -130,7 +132,10 @@ class Bench:
 
     def anonymous(self, address: str = "127.0.0.1") -> TestClient:
         return TestClient(
-            self.app, base_url=f"http://testserver{API}", client=(address, 5000), raise_server_exceptions=False
+            self.app,
+            base_url=f"http://testserver{API}",
+            client=(address, 5000),
+            raise_server_exceptions=False,
         )
 
     def client(self, role: str, name: str | None = None) -> TestClient:

@@ -34,7 +34,12 @@ def record_faults(session: Session, station: StationFolder) -> Iterator[AuditFau
 
 def row_fault(session: Session, line_id: int, number: int, record: Record) -> str:
     """Difference between a record and its row; "" where there is none."""
-    kinds = {"inspection": InspectionRow, "answered": AnswerRow, "missed": LineEventRow, "state": LineEventRow}
+    kinds: dict[str, type[InspectionRow | AnswerRow | LineEventRow]] = {
+        "inspection": InspectionRow,
+        "answered": AnswerRow,
+        "missed": LineEventRow,
+        "state": LineEventRow,
+    }
     table = kinds[record["kind"]]
     row = session.scalars(select(table).where(table.line_id == line_id, table.number == number)).one_or_none()
     if row is None:

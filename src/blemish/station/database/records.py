@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import Session, aliased
@@ -46,9 +47,9 @@ def find_part(session: Session, line_id: int, serial: str, lot: str) -> PartRow 
     return session.scalars(chosen).one_or_none()
 
 
-def filtered(chosen: Filter) -> Select[tuple[InspectionRow]]:
+def filtered(chosen: Filter) -> Select[Any]:
     """Inspections that a filter takes, in no order."""
-    query = select(InspectionRow).where(InspectionRow.shadow == chosen.shadow)
+    query: Select[Any] = select(InspectionRow).where(InspectionRow.shadow == chosen.shadow)
     if chosen.line_id is not None:
         query = query.where(InspectionRow.line_id == chosen.line_id)
     if chosen.verdicts:
@@ -110,9 +111,9 @@ def current_reviews(session: Session, inspection_ids: Sequence[int]) -> dict[int
     return {row.inspection_id: row for row in session.scalars(query)}
 
 
-def waiting(line_id: int | None, verdicts: Sequence[str]) -> Select[tuple[InspectionRow]]:
+def waiting(line_id: int | None, verdicts: Sequence[str]) -> Select[Any]:
     """Inspections that wait for a review, in no order: of those verdicts, or an audit, with an image kept."""
-    query = (
+    query: Select[Any] = (
         select(InspectionRow)
         .join(ImageRow, ImageRow.id == InspectionRow.image_id)
         .where(ImageRow.file.is_not(None), ~InspectionRow.shadow)
@@ -148,7 +149,8 @@ def waiting_for_review(
     if skip is not None:
         query = query.where(InspectionRow.id != skip)
     for choice in (mine, InspectionRow.verdict == "REVIEW", AUDITS, true()):
-        found = session.scalars(query.where(choice).order_by(InspectionRow.id).limit(1)).one_or_none()
+        first = query.where(choice).order_by(InspectionRow.id).limit(1)
+        found: InspectionRow | None = session.scalars(first).one_or_none()
         if found is not None:
             return found
     return None

@@ -79,7 +79,7 @@ def exit_code(folder: Path) -> int | None:
 
 
 def progress_of(folder: Path) -> dict[str, Any]:
-    """Newest progress of a job: title, done, total, left_s, line, step and steps, as far as they are known."""
+    """Newest progress of a job: title, done, total, left_s, line, step and steps, where they are known."""
     found: dict[str, Any] = {}
     for line in tail(folder / PROGRESS).splitlines():
         with suppress(ValueError):

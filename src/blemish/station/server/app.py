@@ -48,7 +48,7 @@ NO_PAGE = """<!doctype html>
 <h1>The page is not built</h1>
 <p>This is a checkout. Run <code>make web</code> (Node 20), then reload. The API is at /api/v1.</p></html>
 """
-ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
+ERRORS: dict[int | str, dict[str, Any]] = dict.fromkeys(("4XX", "5XX"), {"model": ErrorAnswer})
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
