@@ -23,7 +23,7 @@ SECONDS = 60.0
 
 
 class StationError(BlemishError):
-    """The station refused a request. status: of HTTP; id: of the error in its log; answer: all that it said"""
+    """The station refused a request. status: of HTTP; id: in its log; answer: all that it said"""
 
     def __init__(self, status: int, message: str, answer: Mapping[str, Any]) -> None:
         super().__init__(message)
@@ -133,7 +133,7 @@ class Client:
     def inspections(self, **filters: Any) -> Iterator[RecordedInspection]:
         """Inspections of the record, the newest first; pages are fetched as they are needed.
 
-        filters: as of GET /inspections: line, verdict, class, lot, serial, bundle, from, to, reviewed, shadow;
+        filters: as of GET /inspections: line, verdict, class, lot, serial, bundle, from, to, reviewed, …;
             a name that Python keeps to itself takes a "_" at its end: class_, from_
         """
         for each in self.pages("/inspections", {key.rstrip("_"): value for key, value in filters.items()}):

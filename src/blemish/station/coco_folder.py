@@ -79,7 +79,12 @@ def write_split(
         image = session.get(ImageRow, item.image_id)
         assert image is not None and image.height and image.width, "annotated and reviewed images are decoded"
         name = put_image(folder, image, out)
-        entry = {"id": number, "file_name": name, "height": image.height, "width": image.width}
+        entry: dict[str, Any] = {
+            "id": number,
+            "file_name": name,
+            "height": image.height,
+            "width": image.width,
+        }
         entry["group"] = item.group
         for row in marks[item.image_id]:
             shape = restored(row.kind, row.geometry, row.mask)

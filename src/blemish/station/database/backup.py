@@ -103,7 +103,7 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def copy_stable(source: Path, target: Path) -> None:
-    """Copy a file with its rights. A journal may grow meanwhile: a torn last line is cut when it is opened."""
+    """Copy a file with its rights. A journal may grow meanwhile: its torn end is cut on opening."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     shutil.copymode(source, target)

@@ -49,6 +49,7 @@ def row_fault(session: Session, line_id: int, number: int, record: Record) -> st
     if isinstance(row, AnswerRow):
         same = (row.seq, row.ms) == (record["seq"], record["ms"])
         return "" if same else "its row was changed"
+    assert isinstance(row, LineEventRow), "the other kinds"
     return "" if row.kind == record["kind"] else "its row was changed"
 
 

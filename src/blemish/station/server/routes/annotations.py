@@ -66,7 +66,7 @@ class Version(Answer):
 
 
 @router.get("/images/{sha256}/annotations", openapi_extra=role("viewer"))
-def annotations(
+def annotations_of(
     sha256: Sha256,
     reading: Reading,
     response: Response,

@@ -133,7 +133,7 @@ def freeze(dataset_id: RowId, body: FreezeBody, station: TheStation, who: Who) -
         if empty:
             raise ApiError(
                 409,
-                f"A data set needs labelled images of three lots or more, one a split. Received: {len(found)} "
+                f"A data set needs labelled images of three lots or more. Received: {len(found)} "
                 f"images of {len(sizes)} lots, none for {', '.join(empty)}. Label parts of further lots.",
             )
         items = [
