@@ -23,7 +23,6 @@ from pathlib import Path
 from blemish.errors import BlemishError
 from blemish.station import supervisor
 
-supervisor.FIRST_PAUSE = 0.05
 root, stand_in = sys.argv[1:]
 supervisor.line_command = lambda station, name: [sys.executable, stand_in, str(station.root), name, "--supervised"]
 try:
@@ -116,7 +115,7 @@ def test_a_line_that_cannot_start_is_tried_again_later_and_later(tmp_path: Path)
         station.stop()
     assert sum("name must be that of its folder" in each for each in said) == 2
     pauses = [each.split(" again in ")[1] for each in said if "again" in each]
-    assert pauses == ["0.1 s.\n", "0.2 s.\n"]
+    assert pauses == ["0.5 s.\n", "1 s.\n"]
 
 
 def test_processes_of_a_station_that_was_killed_end(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     start_at: float = 0.0
-    pause: float = FIRST_PAUSE
+    pause: float = 0.0
 
     def tend(self, say: Say) -> bool:
         """Start the process, or see that it has ended; True where that changed who runs."""
@@ -58,7 +58,7 @@ class Child:
             return False
         self.close()
         steady = now - self.started >= STEADY_SECONDS
-        self.pause = FIRST_PAUSE if steady else min(2 * self.pause, LONGEST_PAUSE)
+        self.pause = FIRST_PAUSE if steady or not self.pause else min(2 * self.pause, LONGEST_PAUSE)
         self.start_at = now + self.pause
         say(f"{self.name}: ended ({ending(code)}). It starts again in {self.pause:g} s.")
         return True

@@ -23,7 +23,8 @@ from blemish.errors import BlemishError
 from blemish.station.journal_check import verify_journal
 from blemish.station.layout import LineFolder
 
-KILLS = int(os.environ.get("BLEMISH_STATION_KILLS", "5"))
+KILLS = int(os.environ.get("BLEMISH_STATION_KILLS", "3"))
+PARTS_A_KILL = 100
 STAND_IN = Path(__file__).with_name("stand_in_line.py")
 
 
@@ -56,6 +57,7 @@ class Asking:
                     reply: dict[str, Any] = asked(channel, png(10, mark=number), serial=serial)
                     if "seq" in reply:
                         self.acknowledged[serial] = reply["seq"]
+                    time.sleep(0.01)
             time.sleep(0.05)
 
     def end(self) -> None:
@@ -72,7 +74,7 @@ class Filling:
         self.thread.start()
 
     def run(self) -> None:
-        while not self.over.is_set():
+        while not self.over.is_set() and self.count < PARTS_A_KILL * KILLS:
             draft = self.folder / f".{self.count}"
             draft.write_bytes(png(10 if self.count % 5 else 200, mark=self.count))
             draft.rename(self.folder / f"{self.count:06d}.png")
