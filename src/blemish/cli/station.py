@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from blemish.cli.console import say
+from blemish.cli.station_admin import audit, backup, restore
 from blemish.cli.stopping import App
 from blemish.errors import WrongUseError
 
@@ -83,3 +84,8 @@ def line(
     settings = add_line(station, name, bundle=bundle, source=source, deadline_ms=deadline_ms)
     running = settings.bundle.name if settings.bundle else "no bundle yet"
     say(f"line {name}: {running}, settings {settings.revision}")
+
+
+app.command()(backup)
+app.command()(restore)
+app.command()(audit)
