@@ -182,7 +182,13 @@ def test_pages_of_a_file_are_parts_and_kept_as_pictures(
 
 
 @pytest.mark.parametrize(
-    "name", ["<img src=x onerror=alert(1)>.png", "a\nb\x1b[31m.png", "\u202egnp.kcab.png", "\xfc\u202e \xe9\u2028.png"]
+    "name",
+    [
+        "<img src=x onerror=alert(1)>.png",
+        "a\nb\x1b[31m.png",
+        "\u202egnp.kcab.png",
+        "\xfc\u202e \xe9\u2028.png",
+    ],
 )
 def test_names_are_recorded_as_they_are(
     line: LineFolder, parts: Path, monkeypatch: pytest.MonkeyPatch, name: str

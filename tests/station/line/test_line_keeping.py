@@ -74,7 +74,9 @@ def test_suffixes_follow_the_content() -> None:
     assert suffix_of(b"<script>") == ".bin"
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "<b>", "a\n", "\u202ea", "x" * 65, "-rf", "é"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "<b>", "a\n", "\u202ea", "x" * 65, "-rf", "é"]
+)
 def test_odd_names_of_lines_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BlemishError, match="name of a line"):
         StationFolder(tmp_path).line(name)

@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from stand_in_line import asked, new_line, opened, png, records, wait_for
 
-sys.path.insert(0, str(Path(__file__).parent / "line"))
-from stand_in_line import asked, new_line, opened, png, records, wait_for  # noqa: E402
-
-from blemish.station.layout import LineFolder, StationFolder  # noqa: E402
-from blemish.station.supervisor import start_time  # noqa: E402
+from blemish.station.layout import LineFolder, StationFolder
+from blemish.station.supervisor import start_time
 
 PROGRAM = """
 import sys
@@ -24,7 +22,11 @@ from blemish.errors import BlemishError
 from blemish.station import supervisor
 
 root, stand_in = sys.argv[1:]
-supervisor.line_command = lambda station, name: [sys.executable, stand_in, str(station.root), name, "--supervised"]
+
+def command(station, name):
+    return [sys.executable, stand_in, str(station.root), name, "--supervised"]
+
+supervisor.line_command = command
 try:
     supervisor.supervise(Path(root), server=None, say=lambda line: print(line, flush=True))
 except BlemishError as error:
@@ -36,7 +38,7 @@ class Station:
     """A station that runs as a process of its own."""
 
     def __init__(self, root: Path) -> None:
-        stand_in = Path(__file__).parent / "line" / "stand_in_line.py"
+        stand_in = Path(__file__).with_name("stand_in_line.py")
         self.folder = StationFolder(root)
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(root), str(stand_in)],
@@ -94,7 +96,7 @@ def test_a_second_station_on_the_folder_is_refused_in_one_line(tmp_path: Path) -
     station = Station(tmp_path)
     try:
         wait_for(station.folder.lock.exists)
-        wait_for(lambda: station.folder.lock.read_text())
+        wait_for(station.folder.lock.read_text)
         second = Station(tmp_path)
         said = second.process.communicate(timeout=60)[0]
         assert second.process.returncode == 1
@@ -137,7 +139,7 @@ def test_processes_of_a_station_that_was_killed_end(tmp_path: Path) -> None:
 def test_neither_blemish_nor_its_commands_import_what_the_extra_brings() -> None:
     packages = {"fastapi", "uvicorn", "sqlalchemy", "alembic", "argon2", "httpx", "pg8000", "websockets"}
     program = (
-        "import sys, blemish, blemish.cli.commands, blemish.station.supervisor, blemish.station.line.process\n"
+        "import sys, blemish, blemish.cli.commands, blemish.station.line.process\n"
         f"print(*sorted({packages!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
