@@ -1,8 +1,7 @@
-"""Speed and memory of a station's line with a watched folder: python -m benchmarks.station_line BUNDLE [--parts N]
+"""Speed and memory of a line with a watched folder: python -m benchmarks.station_line BUNDLE [--parts N]
 
-Images are renamed into the folder as fast as the line takes them. What is told comes from the line's journal and
-from the operating system: parts a second from the first record to the last, the time from reading a file to its
-record on the disk, and the memory of the process over the parts.
+Images are renamed into the folder as fast as the line takes them. Parts a second count from the first record
+to the last, answers from reading a file to its record on the disk; memory is that of the process.
 """
 
 from __future__ import annotations
@@ -62,17 +61,16 @@ def measure(root: Path, options: argparse.Namespace) -> None:
     facts = verify_journal(line.journal)
     tenth = max(1, len(memory) // 10)
     print(f"{facts.seq} parts of {options.size}×{options.size}, chain whole; load {os.getloadavg()[0]:.1f}")
-    print(
-        f"parts/s {rate:.1f}; inspection p50 {quantile(inspect, 0.5):.1f} ms, p99 {quantile(inspect, 0.99):.1f} ms"
-    )
-    print(f"read to recorded p50 {quantile(answers, 0.5):.1f} ms, p99 {quantile(answers, 0.99):.1f} ms")
+    print(f"parts/s {rate:.1f}")
+    for name, values in (("inspection", inspect), ("read to recorded", answers)):
+        print(f"{name} p50 {quantile(values, 0.5):.1f} ms, p99 {quantile(values, 0.99):.1f} ms")
     print(f"memory {max(memory[:tenth]):.0f} MB at the beginning, {max(memory[-tenth:]):.0f} MB at the end")
 
 
 def run(
     line: LineFolder, parts: Path, process: subprocess.Popen[bytes], options: argparse.Namespace
 ) -> tuple[list[Entry], list[float]]:
-    """Feed the line until it has recorded every part; returns the entries of its journal, and memory in MB."""
+    """Feed the line until it has recorded every part; returns its journal, and memory in MB."""
     entries, memory, images = list[Entry](), list[float](), surfaces(options.size)
     place: Place = START
     given = done = 0

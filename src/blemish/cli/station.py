@@ -51,7 +51,7 @@ def run(
         bool, typer.Option("--lines-only", help="Run the lines without the server and its page.")
     ] = False,
 ) -> None:
-    """Run the station in DIR: its server, and a process for each line, started again if one ends. Ctrl-C stops it."""
+    """Run the station in DIR: its server, and a process for each line; started again if one ends."""
     from blemish.station.server.__main__ import ServerOptions, refuse_open_address
     from blemish.station.supervisor import server_command, supervise
 

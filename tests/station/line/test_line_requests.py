@@ -1,4 +1,4 @@
-"""Requests to a line over its socket: recorded, then answered; and refused in words where it cannot inspect."""
+"""Requests to a line over its socket: recorded, then answered, or refused in words."""
 
 from __future__ import annotations
 
