@@ -301,8 +301,8 @@ class LineProcess:
     def part_taken(self, part: Part) -> None:
         """Note a part of the source whose record is on the disk."""
         self.taken.add(part.origin)
-        if isinstance(self.source, FolderParts) and part.via == "folder":
-            self.source.recorded(part)
+        if part.recorded is not None:
+            part.recorded(part)
 
     def save_taken(self) -> None:
         """Write down what was taken, so that a start need not read the whole journal."""

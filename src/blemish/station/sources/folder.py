@@ -238,6 +238,7 @@ class FolderParts:
             origin=origin,
             content=content,
             decode_ms=decode_ms,
+            recorded=self.recorded,
         )
 
     def recorded(self, part: Part) -> None:
