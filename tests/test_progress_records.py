@@ -57,7 +57,9 @@ def test_without_a_descriptor_nothing_is_written() -> None:
 def test_closed_descriptor_is_refused_in_one_line() -> None:
     outcome = CliRunner().invoke(app, ["--progress-fd", "973", "results"])
     assert outcome.exit_code != 0
-    assert "--progress-fd must be an open file descriptor. Received: 973." in str(outcome.exception or outcome.output)
+    assert "--progress-fd must be an open file descriptor. Received: 973." in str(
+        outcome.exception or outcome.output
+    )
 
 
 def test_command_writes_to_the_descriptor_it_is_given(tmp_path: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -53,24 +54,20 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Address of a PostgreSQL server of this session, up to the database's name."""
     pytest.importorskip("pg8000", reason="needs the extra 'postgres'")
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if not folders or shutil.which("runuser") is None:
         pytest.skip("needs PostgreSQL's server programs, such as Debian's package postgresql")
-    root = tmp_path_factory.mktemp("postgres")
+    root = Path(tempfile.mkdtemp(prefix="blemish-postgres-"))  # the test run's own folder is closed to others
     data, as_user = root / "data", []
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         as_user = ["runuser", "-u", "nobody", "--"]
         shutil.chown(root, "nobody")
-        for parent in (root, *root.parents):
-            if parent != parent.parent and parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                parent.chmod(parent.stat().st_mode | 0o011)
-        root.parent.chmod(0o755)
     programs = folders[-1]
     subprocess.run(
-        [*as_user, programs / "initdb", "-D", data, "-U", "station", "--auth=trust", "--no-sync", "-E", "UTF8"],
+        [*as_user, programs / "initdb", "-D", data, "-U", "station", "-A", "trust", "-N", "-E", "UTF8"],
         check=True, capture_output=True, cwd="/",
     )  # fmt: skip
     port = 20000 + os.getpid() % 20000

@@ -35,10 +35,13 @@ def defect(
         "box_xyxy": list(box),
         "contour": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1]]],
         "rectangle": {
-            "center_xy": [(x0 + x1) / 2, (y0 + y1) / 2], "length": x1 - x0, "width": y1 - y0, "angle_deg": 0.0,
+            "center_xy": [(x0 + x1) / 2, (y0 + y1) / 2],
+            "length": x1 - x0,
+            "width": y1 - y0,
+            "angle_deg": 0.0,
         },
         "area": (x1 - x0) * (y1 - y0),
-    }  # fmt: skip
+    }
 
 
 @dataclass

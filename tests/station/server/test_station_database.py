@@ -46,7 +46,7 @@ def test_database_of_a_newer_version_is_refused_and_not_changed(empty: URL) -> N
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
-    with pytest.raises(BlemishError, match="newer blemish.*9999.*Update blemish"):
+    with pytest.raises(BlemishError, match=r"newer blemish.*9999.*Update blemish"):
         migrate(empty)
 
 
@@ -180,7 +180,7 @@ class TestAudit:
     def test_head_that_was_noted_tells_of_a_trail_that_was_written_anew(self, bench: Bench) -> None:
         assert bench.admin
         with bench.station.database.reading() as session:
-            noted = list(session.execute(text("SELECT count, hash FROM audit_head")))[0]
+            noted = session.execute(text("SELECT count, hash FROM audit_head")).one()
         tamper(bench, "DELETE FROM audit; DELETE FROM audit_head")
         key = bench.station.audit_key
         for _ in range(3):

@@ -1,4 +1,4 @@
-"""Data sets frozen from labels: whole lots, a test split that stays sealed, and the COCO that blemish reads."""
+"""Data sets frozen from labels: whole lots, a sealed test split, and the COCO that blemish reads."""
 
 from __future__ import annotations
 

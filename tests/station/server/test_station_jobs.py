@@ -1,4 +1,4 @@
-"""Jobs: their commands, progress, cancel, and that neither a kill of the job nor one of the server loses them."""
+"""Jobs: their commands, progress, cancel, and that no kill of the job or of the server loses them."""
 
 from __future__ import annotations
 

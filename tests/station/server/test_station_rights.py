@@ -1,4 +1,4 @@
-"""The API as files that are compared, every cell of the table of rights, and odd requests that never end in a 500."""
+"""The API as files that are compared, every cell of the table of rights, and odd requests without a 500."""
 
 from __future__ import annotations
 
