@@ -38,8 +38,8 @@ def verify_journal(folder: Path) -> JournalFacts:
             if entry.record.get("seq") != seq + 1:
                 raise JournalDamagedError(
                     f"{segment_file(folder, entry.segment)}: the record at byte {entry.offset} must be "
-                    f"inspection {seq + 1}. Received: {entry.record.get('seq')}. Records were changed; restore "
-                    "the journal from a backup."
+                    f"inspection {seq + 1}. Received: {entry.record.get('seq')}. Records were changed. "
+                    "Restore the journal from a backup."
                 )
             seq += 1
         records, head = entry.n, entry.digest
