@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 
-.PHONY: setup demo test fuzz kills lint bench peers lock clean
+.PHONY: setup demo test fuzz kills test-station lint bench peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,10 @@ fuzz: setup
 KILLS ?= 100
 kills: setup
 	BLEMISH_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cli/test_inspect_kills.py -s --timeout 0
+
+# The station under many kills, which `make test` has a short form of: make test-station [KILLS=n]
+test-station: setup
+	BLEMISH_STATION_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/station --timeout 0
 
 lint: setup
 	$(BIN)/ruff format --check .
