@@ -283,3 +283,25 @@ def test_a_request_that_breaks_off_leaves_no_part(line: LineFolder, monkeypatch:
         channel.close()
         assert asked(opened(line), png(10))["seq"] == 1
     assert len(inspections(line)) == 1
+
+
+def test_a_line_is_not_ready_before_its_bundle_is_open(
+    line: LineFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, may_open = threading.Event(), threading.Event()
+
+    def slowly(*given: Any) -> Any:
+        from stand_in_line import stand_in
+
+        opening.set()
+        assert may_open.wait(60)
+        return stand_in(*given)
+
+    with running(line, monkeypatch, ready=False, opened_by=slowly) as process:
+        for _ in range(50):
+            assert process.status()["state"] == "hold"
+        assert opening.wait(60)
+        assert "being opened" in asked(opened(line), png(10))["error"]
+        may_open.set()
+        wait_for(lambda: process.status()["state"] == "ready")
+        assert asked(opened(line), png(10))["result"] == "OK"

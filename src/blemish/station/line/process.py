@@ -71,10 +71,10 @@ class LineProcess:
         cut = self.journal.cut_bytes
         why = f"A line of {cut} bytes was cut off; it was never answered." if cut else ""
         recorder.note("state", state="starting", why=f"Process {os.getpid()} has begun. {why}".strip())
+        self.look_at_hold()
+        self.bundles.begin(self.settings)  # which holds the line, before anybody can ask
         connections = Connections(self, self.folder.socket)
         try:
-            self.look_at_hold()
-            self.bundles.begin(self.settings)
             self.start_source()
             while not self.stopping.is_set():
                 self.work()
