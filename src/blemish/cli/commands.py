@@ -63,7 +63,8 @@ def options(
     Debug.on = debug
     if progress_fd is not None:
         refuse_closed(progress_fd)
-        
+        from blemish.progress import ProgressRecords
+
         ProgressRecords.descriptor = progress_fd
 
 
