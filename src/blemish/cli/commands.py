@@ -51,11 +51,10 @@ def options(
         typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version),
     ] = False,
     progress_fd: Annotated[
-        Optional[int],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Option(
             "--progress-fd",
             metavar="N",
-            min=0,
             help="Also write the progress as lines of JSON to this open file descriptor, for programs.",
         ),
     ] = None,
@@ -65,14 +64,14 @@ def options(
         refuse_closed(progress_fd)
         from blemish.progress import ProgressRecords
 
-        ProgressRecords.descriptor = progress_fd
+        ProgressRecords.descriptor = int(progress_fd)
 
 
-def refuse_closed(descriptor: int) -> None:
+def refuse_closed(descriptor: str) -> None:
     """Raise WrongUseError for a file descriptor that is not open."""
     try:
-        os.fstat(descriptor)
-    except OSError as error:
+        os.fstat(int(descriptor))
+    except (OSError, ValueError, OverflowError) as error:
         raise WrongUseError(
             f"--progress-fd must be an open file descriptor. Received: {descriptor}. Open one, as by 3>FILE."
         ) from error
