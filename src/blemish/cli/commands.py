@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from blemish.api import Split
-from blemish.cli import data, methods
+from blemish.cli import data, methods, station
 from blemish.cli.console import say
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
@@ -18,7 +19,9 @@ from blemish.cli.outcome import Debug, command_line
 from blemish.cli.replay import replay
 from blemish.cli.stopping import App
 from blemish.cli.training import add_class, export, remove_class, rename_class, train
+from blemish.errors import WrongUseError
 from blemish.optional_dependencies import require_package
+from blemish.progress import ProgressRecords
 from blemish.threads import set_threads
 
 app = App(
@@ -30,6 +33,7 @@ app = App(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(methods.app, name="methods")
+app.add_typer(station.app, name="station")
 
 
 def show_version(requested: bool) -> None:
@@ -47,8 +51,30 @@ def options(
         bool,
         typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version),
     ] = False,
+    progress_fd: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--progress-fd",
+            metavar="N",
+            min=0,
+            help="Also write the progress as lines of JSON to this open file descriptor, for programs.",
+        ),
+    ] = None,
 ) -> None:
     Debug.on = debug
+    if progress_fd is not None:
+        refuse_closed(progress_fd)
+        ProgressRecords.descriptor = progress_fd
+
+
+def refuse_closed(descriptor: int) -> None:
+    """Raise WrongUseError for a file descriptor that is not open."""
+    try:
+        os.fstat(descriptor)
+    except OSError as error:
+        raise WrongUseError(
+            f"--progress-fd must be an open file descriptor. Received: {descriptor}. Open one, as by 3>FILE."
+        ) from error
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""The station: lines that inspect parts, a record of every decision, and a server that people work with."""
