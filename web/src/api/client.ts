@@ -1,5 +1,7 @@
-/** One request of the API, with the session's CSRF token; errors as one clear line. */
+/** Requests of the API, typed by its OpenAPI, with the session's CSRF token; errors as one clear line. */
+import createClient from "openapi-fetch";
 import { me, offline } from "../state";
+import type { paths } from "./schema";
 
 export const ROOT = "/api/v1";
 
@@ -10,7 +12,6 @@ export class ApiError extends Error {
     message: string,
     readonly id: string,
     readonly body: Record<string, unknown>,
-    readonly retryAfter: number | null,
   ) {
     super(message);
   }
@@ -18,48 +19,41 @@ export class ApiError extends Error {
 
 export type Values = Record<string, string | number | boolean | null | undefined>;
 
-export type Options = { query?: Values; body?: unknown; headers?: Record<string, string>; signal?: AbortSignal };
-
-/** Address of a route of the API with its query; values that are empty are left out. */
-export function address(path: string, query: Values = {}): string {
+/** Entries of a query that are not empty. */
+export function given(query: Values): Record<string, string> {
   const kept = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined);
-  const search = new URLSearchParams(kept.map(([key, value]) => [key, String(value)]));
-  return `${ROOT}${path}${kept.length > 0 ? `?${search}` : ""}`;
+  return Object.fromEntries(kept.map(([key, value]) => [key, String(value)]));
 }
 
-/** Sends a request and returns the answer's JSON; null for one without content. Raises ApiError. */
-export async function call<T>(method: string, path: string, { query, body, headers, signal }: Options = {}): Promise<T> {
-  const raw = body instanceof Blob || body instanceof FormData;
-  let answer: Response;
-  try {
-    answer = await fetch(address(path, query), {
-      method,
-      signal: signal ?? null,
-      credentials: "same-origin",
-      headers: {
-        ...(me.value && method !== "GET" ? { "X-CSRF-Token": me.value.csrf } : {}),
-        ...(body === undefined || raw ? {} : { "Content-Type": "application/json" }),
-        ...headers,
-      },
-      body: body === undefined ? null : raw ? (body as BodyInit) : JSON.stringify(body),
-    });
-  } catch (error) {
-    if ((error as Error).name !== "AbortError") offline.value = true;
-    throw error;
-  }
-  offline.value = false;
-  const text = await answer.text();
-  const isJson = (answer.headers.get("content-type") ?? "").includes("json");
-  const content = isJson && text ? JSON.parse(text) : text || null;
-  if (answer.ok) return content as T;
-  if (answer.status === 401 && me.value) me.value = null;
-  const fields = (isJson ? content : {}) as Record<string, unknown>;
-  const wait = answer.headers.get("retry-after");
-  throw new ApiError(
-    answer.status,
-    String(fields.error ?? answer.statusText),
-    String(fields.id ?? ""),
-    fields,
-    wait ? Number(wait) : null,
-  );
+/** Address of something that the browser fetches by itself, such as a picture. */
+export function address(path: string, query: Values = {}): string {
+  const search = new URLSearchParams(given(query)).toString();
+  return `${ROOT}${path}${search ? `?${search}` : ""}`;
+}
+
+export const client = createClient<paths>({
+  baseUrl: "",
+  credentials: "same-origin",
+  fetch: async (request: Request) => {
+    if (me.value && request.method !== "GET") request.headers.set("X-CSRF-Token", me.value.csrf);
+    try {
+      const answer = await fetch(request);
+      offline.value = false;
+      return answer;
+    } catch (error) {
+      offline.value = true;
+      throw error;
+    }
+  },
+});
+
+type Answer<T> = { data?: T; error?: unknown; response: Response };
+
+/** Content of an answer. Raises ApiError for one that refuses; without a session, nobody is logged in any more. */
+export async function content<T>(asked: Promise<Answer<T>>): Promise<T> {
+  const { data, error, response } = await asked;
+  if (response.ok) return data as T;
+  if (response.status === 401 && me.value) me.value = null;
+  const fields = (typeof error === "object" && error !== null ? error : {}) as Record<string, unknown>;
+  throw new ApiError(response.status, String(fields.error ?? response.statusText), String(fields.id ?? ""), fields);
 }

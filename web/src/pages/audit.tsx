@@ -16,7 +16,7 @@ export function AuditPage() {
   const next = more ? more.next : load.data?.next;
   const show = async () => {
     const page = await api.audit({ ...filters, cursor: next });
-    setMore({ items: [...(more?.items ?? []), ...page.items], next: page.next });
+    setMore({ items: [...(more?.items ?? []), ...page.items], next: page.next ?? null });
   };
   const verify = async () => {
     try {

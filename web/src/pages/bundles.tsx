@@ -183,7 +183,7 @@ function Compare({ bundles, lines, onClose, onDone }: Pick<AskProps, "bundles" |
   const running = lines.find((each) => each.bundle_id)?.bundle_id ?? "";
   const send = async ({ a = "", b = "", split, from, to }: Record<string, string>, places: readonly string[]) => {
     const [kind, id] = (on || places[0]!).split("/");
-    const place = kind === "line" ? { line_id: Number(id), from_seq: Number(from), to_seq: Number(to) } : { dataset_id: Number(id), split };
+    const place = kind === "line" ? { line_id: Number(id), from_seq: Number(from), to_seq: Number(to) } : { dataset_id: Number(id), split: split === "val" ? ("val" as const) : ("test" as const) };
     const { job } = await api.compare({ a, b, ...place });
     if (job) go(`/jobs/${job.id}`);
     else await onDone(T.bundles.compared);

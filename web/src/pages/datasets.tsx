@@ -45,7 +45,7 @@ export function DatasetsPage() {
 
 function Freeze({ of, onDone }: { of: Dataset; onDone: () => Promise<void> }) {
   const send = async ({ val = "", test = "" }: Record<string, string>) => {
-    const { left_out } = await api.freeze(of.id, { val_share: Number(val) / 100, test_share: Number(test) / 100 });
+    const { left_out } = await api.freeze(of.id, { val_share: Number(val) / 100, test_share: Number(test) / 100, seed: 0 });
     say(left_out > 0 ? T.datasets.leftOut(left_out) : T.datasets.done);
     await onDone();
   };
@@ -77,7 +77,7 @@ function Card({ of, onFreeze }: { of: Dataset; onFreeze: () => void }) {
 
 function NewDataset({ onDone }: { onDone: () => Promise<void> }) {
   const send = async ({ name = "", lots = "" }: Record<string, string>) => {
-    await api.addDataset({ name, choice: { lots: lots.split("\n").map((lot) => lot.trim()).filter(Boolean) } });
+    await api.addDataset(name, lots.split("\n").map((lot) => lot.trim()).filter(Boolean));
     await onDone();
   };
   return (

@@ -1,7 +1,7 @@
 /** Jobs: a form for each kind, progress, log, cancel. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api";
-import type { Job, JobKind } from "../api/types";
+import type { Job, JobBody, JobKind } from "../api/types";
 import { Dialog, Empty, Field, Form, Loaded, messageOf, time, useLoad } from "../parts/basics";
 import { go, href, query, setQuery } from "../router";
 import { FEWEST, MOST, examples, toggleExample } from "../examples";
@@ -219,7 +219,7 @@ function Picked() {
 }
 
 /** Arguments of a job from its form. Raises Error for what the form cannot check by itself. */
-function argumentsOf(kind: (typeof STARTED)[number], values: Record<string, string>): { kind: JobKind } & Record<string, unknown> {
+function argumentsOf(kind: (typeof STARTED)[number], values: Record<string, string>): JobBody {
   const dataset_id = values.dataset ? Number(values.dataset) : null;
   switch (kind) {
     case "train":

@@ -77,7 +77,7 @@ function Banner({ part, line }: { part: LivePart | null; line: Line }) {
   );
 }
 
-/** The newest picture with its outlines, drawn together so that no verdict stands over another part's picture. */
+/** The newest picture with its own outlines and verdict; on a fast line the banner may be some parts ahead of it. */
 function LivePicture({ connection }: { connection: LiveConnection }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -94,10 +94,12 @@ function LivePicture({ connection }: { connection: LiveConnection }) {
       sizes.disconnect();
     };
   }, [connection]);
-  const part = connection.part.value;
+  const seq = connection.picture.value?.header.seq;
+  const part = connection.recent.value.findLast((each) => each.seq === seq);
   return (
     <div class="livepicture">
       <canvas ref={canvas} role="img" aria-label={part ? `${part.serial}: ${VERDICTS[part.verdict].word}, ${T.live.defects(part.num_defects)}` : ""} />
+      {part && <p class="caption"><VerdictBadge verdict={part.verdict} /> <span class="name">{part.serial}</span></p>}
     </div>
   );
 }

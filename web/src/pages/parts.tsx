@@ -25,7 +25,7 @@ export function PartsPage() {
     try {
       const page = await api.inspections({ ...asked(filters), cursor: next });
       setItems([...items, ...page.items]);
-      setNext(page.next);
+      setNext(page.next ?? null);
     } catch (failed) {
       setError(failed as Error);
     }

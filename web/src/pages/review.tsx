@@ -34,7 +34,7 @@ export function ReviewPage() {
   const next = async (skip?: number) => {
     setError(null);
     try {
-      const { item } = await api.next(skip === undefined ? {} : { skip });
+      const { item } = await api.next(skip);
       if (item) await show(item, null);
       else setCurrent(null);
     } catch (failed) {

@@ -32,13 +32,16 @@ export function Picture({ image, marks, drawing, window, at, onReady }: Props) {
   const viewer = useRef<Viewer | null>(null);
   const shown = useRef({ marks, drawing });
   shown.current = { marks, drawing };
-  const failed = useSignal<string | null>(null);
+  const tiles = useSignal<"none" | "some" | "failed">("none");
 
   useEffect(() => {
     const masks = new MaskPictures();
-    const made = new Viewer(place.current!, (context, view) => paint(context, view, image, shown.current.marks, shown.current.drawing, masks));
+    const made = new Viewer(place.current!, (context, view) => paint(context, view, image, shown.current.marks, shown.current.drawing, masks), (came) => {
+      if (came) tiles.value = "some";
+      else if (tiles.value === "none") tiles.value = "failed";
+    });
     viewer.current = made;
-    made.open(pictureOf(image, window), { at }).then(() => onReady(made), (error: Error) => (failed.value = error.message));
+    made.open(pictureOf(image, window), { at }).then(() => onReady(made), () => (tiles.value = "failed"));
     return () => {
       onReady(null);
       viewer.current = null;
@@ -83,7 +86,8 @@ export function Picture({ image, marks, drawing, window, at, onReady }: Props) {
         data-tool={drawing?.tool.value}
         {...(active ? pointer(viewer, drawing) : {})}
       />
-      {failed.value && <div class="notice bad over">{T.part.gone}</div>}
+      {tiles.value === "none" && <p class="loading over" role="status">{T.loading}</p>}
+      {tiles.value === "failed" && <p class="notice bad over" role="alert">{T.part.noTiles}</p>}
     </div>
   );
 }

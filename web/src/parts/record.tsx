@@ -9,7 +9,6 @@ import { VerdictBadge, messageOf, score, time, useLoad } from "./basics";
 export function Facts({ inspection }: { inspection: InspectionInFull }) {
   const { doc, runtime, answered_ms, answered_via } = inspection;
   const rows: [string, string | null][] = [
-    [T.part.error, doc.error],
     [T.live.lot, inspection.lot],
     [T.parts.columns.at, time(inspection.at)],
     [T.live.score, score(inspection.score)],
@@ -21,6 +20,7 @@ export function Facts({ inspection }: { inspection: InspectionInFull }) {
   ];
   return (
     <>
+      {doc.error && <p class="notice small bad">{doc.error}</p>}
       {doc.reasons && doc.reasons.length > 0 && (
         <>
           <h3>{T.part.reasons}</h3>

@@ -22,10 +22,14 @@ export class Viewer {
   picture: Picture | null = null;
   view: View = { scale: 1, left: 0, top: 0, width: 1, height: 1, ratio: 1 };
 
-  /** draw: called before each repaint that changes anything */
+  /**
+   * draw: called before each repaint that changes anything
+   * onTile: called with each tile that came (true) or did not (false)
+   */
   constructor(
     readonly element: HTMLElement,
     private readonly draw: (context: CanvasRenderingContext2D, view: View) => void,
+    onTile: (came: boolean) => void,
   ) {
     this.osd = OpenSeadragon({
       element,
@@ -48,6 +52,8 @@ export class Viewer {
     for (const event of ["update-viewport", "animation", "resize", "open", "animation-finish"] as const) {
       this.osd.addHandler(event as "animation", () => this.repaint());
     }
+    this.osd.addHandler("tile-loaded", () => onTile(true));
+    this.osd.addHandler("tile-load-failed", () => onTile(false));
     this.sizes = new ResizeObserver(() => this.repaint());
     this.sizes.observe(element);
   }
