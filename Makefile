@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 
-.PHONY: setup demo test fuzz lint bench peers lock web test-web clean
+.PHONY: setup demo test test-station fuzz lint bench peers lock web test-web clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +31,11 @@ test: setup
 EXAMPLES ?= 1500
 fuzz: setup
 	BLEMISH_FUZZ_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz --numprocesses $(CORES) --timeout 0
+
+# The station under many kills, which `make test` has a short form of: make test-station [KILLS=n]
+KILLS ?= 100
+test-station: setup
+	BLEMISH_STATION_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/station --timeout 0
 
 lint: setup
 	$(BIN)/ruff format --check .

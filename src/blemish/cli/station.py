@@ -11,6 +11,7 @@ from blemish.cli.console import say
 from blemish.cli.station_admin import audit, backup, restore
 from blemish.cli.stopping import App
 from blemish.errors import WrongUseError
+from blemish.optional_dependencies import require_package
 
 app = App(
     name="station",
@@ -24,11 +25,41 @@ StationDir = Annotated[
 
 
 @app.command()
-def run(station: StationDir) -> None:
-    """Run the station in DIR: a process for each of its lines, started again if it ends. Ctrl-C stops it."""
-    from blemish.station.supervisor import supervise
+def run(
+    station: StationDir,
+    host: Annotated[
+        str, typer.Option("--host", help="Address that the server listens on; others than loopback need TLS.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the page.")] = 8765,
+    database: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--database", metavar="ADDRESS", help="PostgreSQL in place of SQLite in DIR."),
+    ] = None,
+    proxy: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--behind-proxy", metavar="ADDRESS", help="Proxy with TLS in front, which is believed."),
+    ] = None,
+    certificate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--certificate", metavar="FILE", help="Certificate for TLS, PEM; with --key."),
+    ] = None,
+    key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--key", metavar="FILE", help="Private key of the certificate, PEM."),
+    ] = None,
+    lines_only: Annotated[
+        bool, typer.Option("--lines-only", help="Run the lines without the server and its page.")
+    ] = False,
+) -> None:
+    """Run the station in DIR: its server, and a process for each line; started again if one ends."""
+    from blemish.station.server.__main__ import ServerOptions, refuse_open_address
+    from blemish.station.supervisor import server_command, supervise
 
-    supervise(station, server=None, say=say)
+    options = ServerOptions(station.absolute(), host, port, database, proxy, certificate, key)
+    if not lines_only:
+        require_package("fastapi", "blemish station run, but for --lines-only,")
+        refuse_open_address(options)
+    supervise(station, server=None if lines_only else server_command(options), say=say)
     say("The station has stopped.")
 
 

@@ -192,8 +192,8 @@ def read_journal(folder: Path, after: Place = START) -> Iterator[Entry]:
                 raise JournalDamagedError(
                     f"{file}: the record at byte {offset} must be number {place.n + 1}, after that with the "
                     f"SHA-256 {place.prev[:12]}…. Received: number {entry.n}, after "
-                    f"{entry.record['prev'][:12]}…. Records were changed or removed; restore the journal from "
-                    "a backup."
+                    f"{entry.record['prev'][:12]}…. Records were changed or removed. Restore the journal "
+                    "from a backup."
                 )
             yield entry
             offset, place = offset + len(line), place_of(entry)

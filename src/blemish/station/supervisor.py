@@ -21,6 +21,7 @@ from blemish.errors import BlemishError
 from blemish.files import write_atomically
 from blemish.station.layout import StationFolder
 from blemish.station.locks import only_one
+from blemish.station.server.__main__ import ServerOptions
 from blemish.untrusted import read_json
 
 LOOK_SECONDS = 1.0  # between looks at the folder
@@ -41,7 +42,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     start_at: float = 0.0
-    pause: float = FIRST_PAUSE
+    pause: float = 0.0
 
     def tend(self, say: Say) -> bool:
         """Start the process, or see that it has ended; True where that changed who runs."""
@@ -58,7 +59,7 @@ class Child:
             return False
         self.close()
         steady = now - self.started >= STEADY_SECONDS
-        self.pause = FIRST_PAUSE if steady else min(2 * self.pause, LONGEST_PAUSE)
+        self.pause = FIRST_PAUSE if steady or not self.pause else min(2 * self.pause, LONGEST_PAUSE)
         self.start_at = now + self.pause
         say(f"{self.name}: ended ({ending(code)}). It starts again in {self.pause:g} s.")
         return True
@@ -158,6 +159,21 @@ class Supervisor:
             write_atomically(self.station.supervisor, json.dumps(content, indent=1) + "\n")
         except BlemishError as error:  # a full disk must not end the station
             self.say(f"warning: {error}")
+
+
+def server_command(options: ServerOptions) -> list[str]:
+    """Command of the SERVER process."""
+    words = {
+        "--host": options.host,
+        "--port": options.port,
+        "--database": options.database,
+        "--behind-proxy": options.proxy,
+        "--certificate": options.certificate,
+        "--key": options.key,
+    }
+    given = [str(part) for word, value in words.items() if value is not None for part in (word, value)]
+    program = [sys.executable, "-m", "blemish.station.server", str(options.root)]
+    return [*program, *given, "--supervised"]
 
 
 def line_command(station: StationFolder, name: str) -> list[str]:

@@ -195,7 +195,9 @@ def test_a_record_must_be_finite(tmp_path: Path) -> None:
     assert verify_journal(tmp_path).records == 1
 
 
-@pytest.mark.parametrize("text", ["<b>&amp;</b>", "a\nb\u2028c\x85d\r", "\x00\x1b[31m", "\u202egpj.exe", "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["<b>&amp;</b>", "a\nb\u2028c\x85d\r", "\x00\x1b[31m", "\u202egpj.exe", "\udcff"]
+)
 def test_any_text_is_one_line_and_comes_back(tmp_path: Path, text: str) -> None:
     journal = Journal(tmp_path)
     fields: dict[str, Any] = {"serial": text}

@@ -246,6 +246,8 @@ class FolderParts:
         if self.settings.after == "delete" and part.origin["last"]:
             try:
                 if list(identity_of(path)) == part.origin["identity"]:
+                    self.taken.vanished(str(path))
+                    self.given.pop(path, None)
                     path.unlink()
             except OSError as error:
                 self.note(f"{path} cannot be removed: {error.strerror}. Check the folder's permissions.")
