@@ -11,12 +11,13 @@ export function ScoreChart({ parts }: { parts: readonly LivePart[] }) {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
   useEffect(() => {
+    const element = place.current!;
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("--faint").trim();
     const axis = { stroke: ink, grid: { stroke: style.getPropertyValue("--line").trim(), width: 1 }, font: "11px system-ui" };
     chart.current = new uPlot(
       {
-        width: place.current!.clientWidth,
+        width: element.clientWidth,
         height: HEIGHT,
         legend: { show: false },
         cursor: { show: false },
@@ -25,13 +26,14 @@ export function ScoreChart({ parts }: { parts: readonly LivePart[] }) {
         series: [{}, { stroke: ink, width: 1, points: { show: false } }, dots(style.getPropertyValue("--NG").trim()), dots(style.getPropertyValue("--REVIEW").trim())],
       },
       dataOf(parts),
-      place.current!,
+      element,
     );
-    const sizes = new ResizeObserver(() => chart.current?.setSize({ width: place.current!.clientWidth, height: HEIGHT }));
-    sizes.observe(place.current!);
+    const sizes = new ResizeObserver(() => chart.current?.setSize({ width: element.clientWidth, height: HEIGHT }));
+    sizes.observe(element);
     return () => {
       sizes.disconnect();
       chart.current?.destroy();
+      chart.current = null;
     };
   }, [theme.value]);
   useEffect(() => chart.current?.setData(dataOf(parts)), [parts]);

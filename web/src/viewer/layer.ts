@@ -46,12 +46,12 @@ export function drawMarks(context: CanvasRenderingContext2D, marks: readonly Mar
     const { colour, dashed, selected } = group[0]!;
     context.beginPath();
     for (const mark of group) trace(context, mark, view);
-    context.setLineDash(dashed && !many ? [6, 4] : []);
     if (!many) {
       context.strokeStyle = "rgba(0, 0, 0, 0.7)";
       context.lineWidth = selected ? 5 : 4;
       context.stroke();
     }
+    context.setLineDash(dashed && !many ? [6, 3] : []);
     context.strokeStyle = colour;
     context.lineWidth = selected ? 3 : many ? 1 : 2;
     context.stroke();

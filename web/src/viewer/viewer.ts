@@ -3,6 +3,12 @@ import OpenSeadragon from "openseadragon";
 import type { Point } from "./geometry";
 import type { View } from "./layer";
 
+// OpenSeadragon adds a style of its own, which the content security policy forbids, unless it finds one so marked. An
+// element of that name outside HTML is no style, so the policy has nothing to say; the rule itself is in styles.css.
+const marker = document.createElementNS("urn:blemish", "style");
+marker.setAttribute("data-openseadragon-mobile-css", "");
+document.head.append(marker);
+
 /** An image as the server has it. tile_size and max_level: of its pyramid, whose last level is the image itself */
 export type Picture = {
   width: number;
