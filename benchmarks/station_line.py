@@ -1,7 +1,7 @@
 """Speed and memory of a line with a watched folder: python -m benchmarks.station_line BUNDLE [--parts N]
 
 Images are renamed into the folder as fast as the line takes them. Parts a second count from the first record
-to the last, answers from reading a file to its record on the disk; memory is that of the process.
+to the last, answers from reading a file to its record on the disk; the rest is of the process.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def measure(root: Path, options: argparse.Namespace) -> None:
     process = subprocess.Popen([sys.executable, *program, str(station.root), "bench"])
     try:
         entries, memory = run(line, parts, process, options)
+        seconds = processor_seconds(process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -61,7 +62,7 @@ def measure(root: Path, options: argparse.Namespace) -> None:
     facts = verify_journal(line.journal)
     tenth = max(1, len(memory) // 10)
     print(f"{facts.seq} parts of {options.size}×{options.size}, chain whole; load {os.getloadavg()[0]:.1f}")
-    print(f"parts/s {rate:.1f}")
+    print(f"parts/s {rate:.1f}; processor {1e3 * seconds / len(times):.1f} ms a part, the start included")
     for name, values in (("inspection", inspect), ("read to recorded", answers)):
         print(f"{name} p50 {quantile(values, 0.5):.1f} ms, p99 {quantile(values, 0.99):.1f} ms")
     print(f"memory {max(memory[:tenth]):.0f} MB at the beginning, {max(memory[-tenth:]):.0f} MB at the end")
@@ -107,6 +108,12 @@ def resident_mb(pid: int) -> float:
     """Memory of a process that lies in RAM."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def processor_seconds(pid: int) -> float:
+    """Time that a process has had on the cores."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def quantile(values: list[float], share: float) -> float:

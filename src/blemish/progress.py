@@ -33,7 +33,8 @@ class WholeTime(Protocol):
 class ProgressRecords:
     """Progress as lines of JSON on a file descriptor: {"title", "done", "total", "left_s"} or {"line"}.
 
-    total, left_s: None where unknown; left_s: seconds of the whole work. Whoever reads may go away: the work goes on.
+    total, left_s: None where unknown; left_s: seconds of the whole work
+    Whoever reads may go away: the work goes on.
     """
 
     descriptor: int | None = None  # of `--progress-fd`, for every reporter of the process

@@ -19,7 +19,7 @@ def backup(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the backup; new or empty.")],
     no_images: Annotated[bool, typer.Option("--no-images", help="Leave the images out.")] = False,
 ) -> None:
-    """Back up the station in DIR, which may run meanwhile: database, journals, bundles, images, and their hashes."""
+    """Back up the station in DIR, which may run meanwhile: database, journals, bundles, images."""
     require_package("sqlalchemy", "blemish station backup")
     from blemish.station.database.backup import back_up
     from blemish.station.layout import StationFolder

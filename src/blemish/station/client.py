@@ -23,7 +23,7 @@ SECONDS = 60.0
 
 
 class StationError(BlemishError):
-    """The station refused a request. status: of HTTP; id: of the error in its log; answer: all that it said"""
+    """The station refused a request. status: of HTTP; id: in its log; answer: all that it said"""
 
     def __init__(self, status: int, message: str, answer: Mapping[str, Any]) -> None:
         super().__init__(message)
@@ -76,12 +76,11 @@ class RecordedInspection:
 class Client:
     """Client of one station; use it as a context, or close it.
 
-    token: a machine's bearer token; without one, log in. http: for tests, or with settings of your own
+    token: a machine's bearer token; without one, log in
+    http: for tests, or with settings of your own
     """
 
-    def __init__(
-        self, address: str, *, token: str | None = None, http: httpx.Client | None = None
-    ) -> None:
+    def __init__(self, address: str, *, token: str | None = None, http: httpx.Client | None = None) -> None:
         self.http = http or httpx.Client(base_url=address, timeout=SECONDS)
         self.headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
@@ -119,20 +118,22 @@ class Client:
     def inspect(
         self, line: str | int, image: Path | bytes, *, serial: str | None = None, lot: str | None = None
     ) -> Judged:
-        """Have a part inspected; it is in the record when this returns. line: name or id; image: file, or its bytes
+        """Have a part inspected; it is in the record when this returns.
 
+        line: name or id; image: file, or its bytes
         Raises LineBusyError where the line has no room, StationError where it judges nothing.
         """
         number = line if isinstance(line, int) else self.line(line).id
         name, content = ("image", image) if isinstance(image, bytes) else (image.name, image.read_bytes())
         form = {key: value for key, value in (("serial", serial), ("lot", lot)) if value is not None}
-        answer = self.request("POST", f"/lines/{number}/inspect", data=form, files={"image": (name, content)})
+        files = {"image": (name, content)}
+        answer = self.request("POST", f"/lines/{number}/inspect", data=form, files=files)
         return Judged(answer["seq"], answer["verdict"], answer["ms"], answer["doc"])
 
     def inspections(self, **filters: Any) -> Iterator[RecordedInspection]:
         """Inspections of the record, the newest first; pages are fetched as they are needed.
 
-        filters: as of GET /inspections: line, verdict, class, lot, serial, bundle, from, to, reviewed, shadow;
+        filters: as of GET /inspections: line, verdict, class, lot, serial, bundle, from, to, reviewed, …;
             a name that Python keeps to itself takes a "_" at its end: class_, from_
         """
         for each in self.pages("/inspections", {key.rstrip("_"): value for key, value in filters.items()}):
@@ -190,7 +191,9 @@ class Client:
         try:
             response = self.http.request(method, f"{API}{path}", headers=headers, **given)
         except httpx.HTTPError as error:
-            raise BlemishError(f"The station does not answer: {error}. Check its address, and that it runs.") from error
+            raise BlemishError(
+                f"The station does not answer: {error}. Check its address, and that it runs."
+            ) from error
         if response.is_error:
             raise refused(response)
         return response

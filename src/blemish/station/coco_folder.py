@@ -79,7 +79,12 @@ def write_split(
         image = session.get(ImageRow, item.image_id)
         assert image is not None and image.height and image.width, "annotated and reviewed images are decoded"
         name = put_image(folder, image, out)
-        entry = {"id": number, "file_name": name, "height": image.height, "width": image.width}
+        entry: dict[str, Any] = {
+            "id": number,
+            "file_name": name,
+            "height": image.height,
+            "width": image.width,
+        }
         entry["group"] = item.group
         for row in marks[item.image_id]:
             shape = restored(row.kind, row.geometry, row.mask)
@@ -119,7 +124,7 @@ def coco_place(shape: AnyShape, height: int, width: int) -> dict[str, Any]:
 
 def mask_box(shape: MaskShape) -> dict[str, Any]:
     """Tight box of a mask's pixels."""
-    x0, y0, x1, y1 = shape.box
+    x0, y0, _, y1 = shape.box
     rows, at, columns, lines = y1 - y0, 0, [], []
     for index, count in enumerate(shape.counts):
         if index % 2 and count:

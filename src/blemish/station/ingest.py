@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -56,7 +57,7 @@ def ingest(writer: Writer, line_id: int, folder: LineFolder, *, batch: int = BAT
     inspections = others = 0
     entries = read_journal(folder.journal, place)
     while group := list(islice(entries, batch)):
-        place = writer.write(lambda session, group=group: store(session, line_id, group))
+        place = writer.write(partial(store, line_id=line_id, entries=group))
         judged = sum(entry.record["kind"] == "inspection" for entry in group)
         inspections, others = inspections + judged, others + len(group) - judged
     return Ingested(place.n, inspections, others)

@@ -1,7 +1,7 @@
 """Replay of a recorded decision: the recorded bundle, decision and threads on the recorded image.
 
-The server starts `python -m blemish.station.replay FOLDER` for it: FOLDER holds inspections.jsonl with the one
-line, and the image; what differs comes back as JSON. Images and networks stay out of the server.
+The server starts `python -m blemish.station.replay FOLDER BUNDLE` for it: FOLDER holds inspections.jsonl with
+the one line, and the image; what differs comes back as JSON. Images and networks stay out of the server.
 """
 
 from __future__ import annotations

@@ -89,7 +89,8 @@ def copy_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, t
             written += len(piece)
             if written > entry.file_size or written > limit or total + written > MAX_BYTES:
                 raise UploadRefusedError(
-                    f"'{entry.filename[:80]}' unpacks to far more than its {entry.compress_size} bytes. No bundle does."
+                    f"'{entry.filename[:80]}' is far more than its {entry.compress_size} bytes, as no "
+                    "bundle does."
                 )
             file.write(piece)
     return total + written

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[3]
 STATIC = ROOT / "src/blemish/station/static"
 MOCK = ROOT / "web/mock/server.mjs"
 FLAGS = (
-    "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic",
+    "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 PATIENCE_MS = 120_000  # a browser without a graphics card, on cores that others use too
 PASSWORD = "password12"
@@ -68,7 +68,7 @@ def mock(start_mock: Callable[..., str]) -> str:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Log in with a browser profile of one's own and open an address; what the policy reports fails the test."""
+    """Log in with a browser profile of one's own, open an address; what the policy reports fails the test."""
     opened: list[tuple[str, Page]] = []
     faults: list[str] = []
 

@@ -78,8 +78,8 @@ def test_a_mask_of_one_pixel(mock: str, visit: Visit) -> None:
     page = visit(mock, f"#/parts/{PART}?x=5120&y=1024&zoom=16")
     ready(page)
     page.keyboard.press("d")
-    brush = page.locator("input[type=range]")
-    brush.evaluate("(slider) => { slider.value = 1; slider.dispatchEvent(new Event('input', {bubbles: true})); }")
+    for _ in range(10):
+        page.keyboard.press(",")  # a smaller brush, down to one pixel
     page.mouse.click(*on_screen(page, 5119.5, 1024.5))
     save(page)
     (item,) = annotations(page, mock)["items"]
@@ -108,7 +108,11 @@ def test_a_reload_in_the_middle_of_a_polygon_keeps_it(mock: str, visit: Visit) -
 
 @pytest.mark.parametrize(
     ("choice", "expected"),
-    [("Keep both", {(6200, 3976), (6240, 4000)}), ("Save mine", {(6240, 4000)}), ("Take theirs", {(6200, 3976)})],
+    [
+        ("Keep both", {(6200, 3976), (6240, 4000)}),
+        ("Save mine", {(6240, 4000)}),
+        ("Take theirs", {(6200, 3976)}),
+    ],
 )
 def test_two_people_on_one_image_lose_nothing(
     mock: str, visit: Visit, choice: str, expected: set[tuple[int, int]]

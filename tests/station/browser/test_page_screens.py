@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Visit = Callable[..., "Page"]
-SCREENS = ("live", "review", "parts", "parts/1", "parts/5", "parts/7", "classes", "datasets", "jobs", "bundles", "users", "audit")
+SCREENS = (
+    "live", "review", "parts", "parts/1", "parts/5", "parts/7", "classes", "datasets", "jobs", "bundles",
+    "users", "audit",
+)  # fmt: skip
 
 
 def test_logging_in(mock: str, visit: Visit) -> None:
@@ -120,8 +123,8 @@ def test_every_screen_fits_and_reports_nothing(mock: str, visit: Visit, width: i
     for screen in SCREENS:
         page.goto(f"{mock}/#/{screen}")
         page.wait_for_timeout(1000)
-        too_wide = "() => { const it = document.querySelector('main'); return it.scrollWidth > it.clientWidth; }"
-        assert not page.evaluate(too_wide), screen
+        too_wide = page.locator("main").evaluate("(it) => it.scrollWidth > it.clientWidth")
+        assert not too_wide, screen
     # `visit` then asks for the policy's reports
 
 
@@ -137,7 +140,8 @@ def test_five_thousand_defects_pan_smoothly(mock: str, visit: Visit) -> None:
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.evaluate(
-        "() => { window.frames_seen = []; const next = (at) => { window.frames_seen.push(at); requestAnimationFrame(next); };"
+        "() => { window.frames_seen = [];"
+        " const next = (at) => { window.frames_seen.push(at); requestAnimationFrame(next); };"
         " requestAnimationFrame(next); }"
     )
     page.mouse.move(x, y)

@@ -25,13 +25,13 @@ from blemish.record import UsedBundle
 from blemish.station.journal import Entry, read_journal
 from blemish.station.layout import LineFolder, StationFolder
 from blemish.station.line import __main__ as main_module
-from blemish.station.line import process as process_module
+from blemish.station.line import promotion
 from blemish.station.line.channel import Channel, connect
 from blemish.station.line.judging import PartJudge
 from blemish.station.line.process import LineProcess
 from blemish.station.line.settings import DecisionOf, LineSettings, write_settings
 
-SECONDS = 60.0  # for anything to happen, on a busy machine
+SECONDS = 120.0  # for anything to happen, on a busy machine
 
 
 class Brightest:
@@ -91,9 +91,11 @@ def change(folder: LineFolder, **changes: Any) -> None:
 
 
 @contextmanager
-def running(folder: LineFolder, monkeypatch: Any, *, ready: bool = True) -> Iterator[LineProcess]:
-    """Run a line in a thread, ended and joined at the end of the block."""
-    monkeypatch.setattr(process_module, "open_judge", stand_in)
+def running(
+    folder: LineFolder, monkeypatch: Any, *, ready: bool = True, opened_by: Any = stand_in
+) -> Iterator[LineProcess]:
+    """Run a line in a thread, ended and joined at the end of the block. opened_by: opens its bundles"""
+    monkeypatch.setattr(promotion, "open_judge", opened_by)
     line = LineProcess(StationFolder(folder.root.parent.parent), folder)
     thread = threading.Thread(target=line.run)
     thread.start()
@@ -153,5 +155,5 @@ def opened(folder: LineFolder) -> Channel:
 
 
 if __name__ == "__main__":
-    process_module.open_judge = stand_in  # type: ignore[assignment]
+    promotion.open_judge = stand_in  # type: ignore[assignment]
     sys.exit(main_module.main(sys.argv[1:]))

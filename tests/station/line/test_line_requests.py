@@ -95,7 +95,7 @@ def test_hold_lasts_over_a_restart_and_refusals_are_recorded(
     with running(line, monkeypatch):
         assert said(opened(line), do="hold", why="Cleaning.")["state"] == "hold"
     with running(line, monkeypatch, ready=False) as process:
-        wait_for(lambda: process.judge is not None)
+        wait_for(lambda: process.bundles.judge is not None)
         channel = opened(line)
         reply = asked(channel, png(10), serial="a")
         assert reply == {"error": "Cleaning.", "verdict": "ERROR", "result": "NG"}
@@ -172,7 +172,7 @@ def test_a_bundle_that_does_not_judge_is_refused_and_the_running_one_stays(
         return any("refused" in entry.record for entry in records(line, "state"))
 
     with running(line, monkeypatch) as process:
-        monkeypatch.setattr("blemish.station.line.process.open_judge", warmed)
+        monkeypatch.setattr("blemish.station.line.promotion.open_judge", warmed)
         change(line, bundle=Path("bundles") / bad)
         wait_for(refused)
         reply = asked(opened(line), png(10))

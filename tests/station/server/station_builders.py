@@ -25,16 +25,23 @@ def png_of(pixels: np.ndarray) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-def defect(label: str = "scratch", box: tuple[float, float, float, float] = (10, 20, 30, 28)) -> dict[str, Any]:
+def defect(
+    label: str = "scratch", box: tuple[float, float, float, float] = (10, 20, 30, 28)
+) -> dict[str, Any]:
     x0, y0, x1, y1 = box
     return {
         "label": label,
         "confidence": 0.9,
         "box_xyxy": list(box),
         "contour": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1]]],
-        "rectangle": {"center_xy": [(x0 + x1) / 2, (y0 + y1) / 2], "length": x1 - x0, "width": y1 - y0, "angle_deg": 0.0},
+        "rectangle": {
+            "center_xy": [(x0 + x1) / 2, (y0 + y1) / 2],
+            "length": x1 - x0,
+            "width": y1 - y0,
+            "angle_deg": 0.0,
+        },
         "area": (x1 - x0) * (y1 - y0),
-    }  # fmt: skip
+    }
 
 
 @dataclass
@@ -130,7 +137,10 @@ class Bench:
 
     def anonymous(self, address: str = "127.0.0.1") -> TestClient:
         return TestClient(
-            self.app, base_url=f"http://testserver{API}", client=(address, 5000), raise_server_exceptions=False
+            self.app,
+            base_url=f"http://testserver{API}",
+            client=(address, 5000),
+            raise_server_exceptions=False,
         )
 
     def client(self, role: str, name: str | None = None) -> TestClient:

@@ -20,7 +20,7 @@ from sqlalchemy import inspect as inspect_row
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from blemish.station.database.base import Base, utc_now
+from blemish.station.database.base import Base, Numbered, utc_now
 from blemish.station.database.people import AuditHeadRow, AuditRow
 from blemish.station.database.schema import APPEND_ONLY
 
@@ -104,6 +104,17 @@ def row_values(row: Base) -> dict[str, Any]:
     return {each.key: plain(getattr(row, each.key)) for each in columns if each.key not in SECRET_COLUMNS}
 
 
+def name_of_row(row: Numbered) -> str:
+    """Name of a row in the trail: its table and its number."""
+    return f"{row.__tablename__}/{row.id}"
+
+
+def row_digest(row: Base) -> str:
+    """SHA-256 of a row's values, in canonical JSON."""
+    text = json.dumps(row_values(row), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def plain(value: Any) -> Any:
     """Value as JSON holds it: a time as ISO 8601 in UTC with microseconds, bytes as their SHA-256."""
     if isinstance(value, datetime):
@@ -155,12 +166,22 @@ def head_faults(session: Session, key: bytes, count: int, last_hash: str) -> Ite
 
 def changed_object(session: Session, row: AuditRow) -> Iterator[AuditFault]:
     """Fault where the append-only row that an audit row added is another one now, or gone."""
-    table, _, key = row.object.partition("/")
-    if table not in APPEND_ONLY or row.after is None or "id" not in row.after:
+    after = dict(row.after or {})
+    for name, digest in after.pop("rows", {}).items():
+        there = stored_row(session, name)
+        if there is None or row_digest(there) != digest:
+            yield AuditFault(row.id, name, "its row is missing" if there is None else "its row was changed")
+    if row.object.partition("/")[0] not in APPEND_ONLY or "id" not in after:
         return
-    there = session.get(APPEND_ONLY[table], int(key))
+    there = stored_row(session, row.object)
     if there is None:
         yield AuditFault(row.id, row.object, "its row is missing")
-    elif (now := row_values(there)) != row.after:
-        names = [name for name in row.after if now.get(name) != row.after[name]]
+    elif (now := row_values(there)) != after:
+        names = [name for name in after if now.get(name) != after[name]]
         yield AuditFault(row.id, row.object, f"its row was changed: {', '.join(names)}")
+
+
+def stored_row(session: Session, name: str) -> Base | None:
+    """Append-only row of that name; None where it is gone."""
+    table, _, key = name.partition("/")
+    return session.get(APPEND_ONLY[table], int(key))

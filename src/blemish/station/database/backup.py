@@ -34,10 +34,10 @@ def back_up(station: StationFolder, out: Path, *, with_images: bool = True) -> i
     """
     if not station.database.is_file():
         raise BlemishError(
-            f"{station.root} holds no database of a station. Check the path; PostgreSQL is backed up by pg_dump."
+            f"{station.root} holds no database of a station. Check the path. PostgreSQL has pg_dump for this."
         )
     if out.exists() and any(out.iterdir()):
-        raise BlemishError(f"{out} must be new or empty. Received: a folder with files. Choose another one.")
+        raise BlemishError(f"{out} must be new or empty. Received: a folder with files. Choose another.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         copy_database(station.database, out / station.database.name)
@@ -60,7 +60,7 @@ def restore(backup: Path, root: Path) -> int:
     """
     hashes = checked_list(backup)
     if root.exists() and any(root.iterdir()):
-        raise BlemishError(f"{root} must be new or empty. Received: a folder with files. Choose another one.")
+        raise BlemishError(f"{root} must be new or empty. Received: a folder with files. Choose another.")
     for name, digest in hashes.items():
         source = inside(backup, name, f"{backup / LIST}: files")
         if not source.is_file() or sha256_of(source) != digest:
@@ -81,20 +81,29 @@ def restore(backup: Path, root: Path) -> int:
 def checked_list(backup: Path) -> dict[str, str]:
     """SHA-256 of every file of a backup by its name. Raises BlemishError for anything else."""
     content: Any = read_json(backup / LIST)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or not isinstance(content.get("files"), dict):
-        raise BlemishError(f"{backup / LIST} must be the list of a backup of this version. Take another backup.")
+    if (
+        not isinstance(content, dict)
+        or content.get("schema") != SCHEMA
+        or not isinstance(content.get("files"), dict)
+    ):
+        raise BlemishError(
+            f"{backup / LIST} must be the list of a backup of this version. Take another backup."
+        )
     return dict(content["files"])
 
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy a SQLite database while it is written to, by SQLite's own backup."""
-    with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old, closing(sqlite3.connect(target)) as new:
+    with (
+        closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as old,
+        closing(sqlite3.connect(target)) as new,
+    ):
         old.backup(new)
         new.execute("PRAGMA journal_mode=DELETE").close()
 
 
 def copy_stable(source: Path, target: Path) -> None:
-    """Copy a file with its rights. A journal may grow meanwhile: a torn last line is cut when it is opened."""
+    """Copy a file with its rights. A journal may grow meanwhile: its torn end is cut on opening."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     shutil.copymode(source, target)

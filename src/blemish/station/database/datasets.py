@@ -60,6 +60,7 @@ def labelled_images(session: Session, choice: Choice) -> tuple[list[Labelled], i
     found: dict[str, Labelled] = {}
     without_place = 0
     for inspection, part in session.execute(query):
+        assert inspection.image_id is not None, "it was joined by it"
         if inspection.image_id in found:
             continue
         version = version_of(session, inspection.image_id)

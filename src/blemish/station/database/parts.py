@@ -58,6 +58,7 @@ class InspectionRow(Numbered):
         Index("ix_inspection_line", "line_id", "id"),
         Index("ix_inspection_bundle", "bundle_id", "id"),
         Index("ix_inspection_at", "at"),
+        Index("ix_inspection_audit", "audit", "id"),
     )
 
     line_id: Mapped[int] = mapped_column(BigId, ForeignKey("line.id"))

@@ -34,7 +34,12 @@ def record_faults(session: Session, station: StationFolder) -> Iterator[AuditFau
 
 def row_fault(session: Session, line_id: int, number: int, record: Record) -> str:
     """Difference between a record and its row; "" where there is none."""
-    kinds = {"inspection": InspectionRow, "answered": AnswerRow, "missed": LineEventRow, "state": LineEventRow}
+    kinds: dict[str, type[InspectionRow | AnswerRow | LineEventRow]] = {
+        "inspection": InspectionRow,
+        "answered": AnswerRow,
+        "missed": LineEventRow,
+        "state": LineEventRow,
+    }
     table = kinds[record["kind"]]
     row = session.scalars(select(table).where(table.line_id == line_id, table.number == number)).one_or_none()
     if row is None:
@@ -44,6 +49,7 @@ def row_fault(session: Session, line_id: int, number: int, record: Record) -> st
     if isinstance(row, AnswerRow):
         same = (row.seq, row.ms) == (record["seq"], record["ms"])
         return "" if same else "its row was changed"
+    assert isinstance(row, LineEventRow), "the other kinds"
     return "" if row.kind == record["kind"] else "its row was changed"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, and_, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from blemish.station.database.labels import ReviewLeaseRow, ReviewRow
@@ -46,9 +47,9 @@ def find_part(session: Session, line_id: int, serial: str, lot: str) -> PartRow 
     return session.scalars(chosen).one_or_none()
 
 
-def filtered(chosen: Filter) -> Select[tuple[InspectionRow]]:
+def filtered(chosen: Filter) -> Select[Any]:
     """Inspections that a filter takes, in no order."""
-    query = select(InspectionRow).where(InspectionRow.shadow == chosen.shadow)
+    query: Select[Any] = select(InspectionRow).where(InspectionRow.shadow == chosen.shadow)
     if chosen.line_id is not None:
         query = query.where(InspectionRow.line_id == chosen.line_id)
     if chosen.verdicts:
@@ -110,21 +111,22 @@ def current_reviews(session: Session, inspection_ids: Sequence[int]) -> dict[int
     return {row.inspection_id: row for row in session.scalars(query)}
 
 
-def waiting(line_id: int | None, verdicts: Sequence[str]) -> Select[tuple[InspectionRow]]:
-    """Inspections that wait for a review, in no order: of those verdicts, or an audit, with an image kept."""
-    query = (
+def waiting(line_id: int | None, of: ColumnElement[bool]) -> Select[Any]:
+    """Inspections of a kind that wait for a review, with an image that is kept, in no order."""
+    query: Select[Any] = (
         select(InspectionRow)
         .join(ImageRow, ImageRow.id == InspectionRow.image_id)
-        .where(ImageRow.file.is_not(None), ~InspectionRow.shadow)
+        .where(of, ImageRow.file.is_not(None), ~InspectionRow.shadow)
         .where(~exists().where(ReviewRow.inspection_id == InspectionRow.id))
-        .where(or_(InspectionRow.verdict.in_(verdicts), AUDITS))
     )
     return query if line_id is None else query.where(InspectionRow.line_id == line_id)
 
 
 def count_waiting(session: Session, line_id: int | None, verdicts: Sequence[str]) -> int:
     """Number of inspections that wait for a review, lent ones among them."""
-    return session.scalar(waiting(line_id, verdicts).with_only_columns(func.count())) or 0
+    kinds = [InspectionRow.verdict.in_(verdicts), *([] if "OK" in verdicts else [AUDITS])]
+    counts = (waiting(line_id, kind).with_only_columns(func.count()) for kind in kinds)
+    return sum(session.scalar(count) or 0 for count in counts)
 
 
 def waiting_for_review(
@@ -136,19 +138,21 @@ def waiting_for_review(
     verdicts: Sequence[str],
     skip: int | None = None,
 ) -> InspectionRow | None:
-    """Inspection that a reviewer gets next: one that is theirs already, else REVIEW, then audits, then NG.
+    """Inspection that a reviewer gets next: one that is theirs already, else REVIEW, audits, the rest.
 
     Of each, the oldest first. skip: the one that they gave back, which is followed by those behind it
     None where nothing waits that nobody else has.
     """
-    of_one = ReviewLeaseRow.inspection_id == InspectionRow.id, ReviewLeaseRow.until > now
-    others = exists().where(*of_one, ReviewLeaseRow.user_id != user_id)
-    mine = exists().where(*of_one, ReviewLeaseRow.user_id == user_id)
-    query = waiting(line_id, verdicts).where(~others)
-    if skip is not None:
-        query = query.where(InspectionRow.id != skip)
-    for choice in (mine, InspectionRow.verdict == "REVIEW", AUDITS, true()):
-        found = session.scalars(query.where(choice).order_by(InspectionRow.id).limit(1)).one_or_none()
+    lent = select(ReviewLeaseRow.inspection_id).where(ReviewLeaseRow.until > now)
+    others = InspectionRow.id.in_(lent.where(ReviewLeaseRow.user_id != user_id))
+    mine = InspectionRow.id.in_(lent.where(ReviewLeaseRow.user_id == user_id))
+    wanted = InspectionRow.verdict.in_(verdicts)
+    first = InspectionRow.verdict.in_({"REVIEW"}.intersection(verdicts))
+    for kind in (and_(mine, or_(wanted, AUDITS)), first, AUDITS, wanted):
+        query = waiting(line_id, kind).where(~others)
+        query = query if skip is None else query.where(InspectionRow.id != skip)
+        oldest = query.order_by(InspectionRow.id).limit(1)
+        found: InspectionRow | None = session.scalars(oldest).one_or_none()
         if found is not None:
             return found
     return None

@@ -45,4 +45,4 @@ OTHERS = (
     UserRow, SessionRow, TokenRow, AuditHeadRow, LineRow, BundleRow, IngestPlaceRow, PartRow, ImageRow,
     DefectClassRow, ReviewLeaseRow, DatasetRow, JobRow,
 )  # fmt: skip
-TABLES = Base.metadata.tables
+METADATA = Base.metadata

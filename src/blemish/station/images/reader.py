@@ -90,7 +90,7 @@ def picture(pixels: Pixels, request: Mapping[str, Any], *, largest: int) -> tupl
         return PNG, png(pixels if window is None else shown(pixels, window))
     if window is None and pixels.dtype == np.uint16:
         window = default_window(pixels)
-    return JPEG, jpeg(shown(np.ascontiguousarray(pixels), window))
+    return JPEG, jpeg(shown(pixels, window))
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

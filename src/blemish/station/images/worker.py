@@ -1,4 +1,4 @@
-"""The server's side of the child that reads images: one child, one request at a time; a hanging one is killed."""
+"""The server's side of the child that reads images: one child, one request at a time."""
 
 from __future__ import annotations
 

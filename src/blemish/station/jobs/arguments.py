@@ -1,4 +1,4 @@
-"""What each kind of job is asked for, and the commands that do it; no request can name a path or an option."""
+"""What each kind of job is asked for, and the commands that do it; no request can name a path."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Arguments(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
-    """Most threads; default all cores but one. It is kept, so that a job that goes on gives the same weights."""
+    """Most threads; default all cores but one. Kept, so that a job that goes on gives the same weights."""
 
 
 class TrainArguments(Arguments):

@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 
 COMMANDS, PROGRESS, LOG, DONE, EXIT = "commands.json", "progress.jsonl", "log.txt", "done.json", "exit.json"
-BLEMISH = [sys.executable, "-c", "from blemish.cli.main import run; run()"]
 NICENESS = 10
 
 
 def run(folder: Path) -> int:
     """Run the commands that are not done yet; returns the exit code of the last one."""
-    commands: list[list[str]] = json.loads((folder / COMMANDS).read_text(encoding="utf-8"))
+    asked = json.loads((folder / COMMANDS).read_text(encoding="utf-8"))
+    program: list[str] = asked["program"]
+    commands: list[list[str]] = asked["commands"]
     done = json.loads((folder / DONE).read_text()) if (folder / DONE).exists() else 0
     os.nice(NICENESS)
     code = 0
@@ -29,7 +30,7 @@ def run(folder: Path) -> int:
                 progress.fileno(), json.dumps({"step": number + 1, "steps": len(commands)}).encode() + b"\n"
             )
             code = subprocess.run(
-                [*BLEMISH, "--progress-fd", str(progress.fileno()), *command],
+                [*program, "--progress-fd", str(progress.fileno()), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -18,6 +18,7 @@ from blemish.files import write_atomically
 from blemish.station.jobs.child import COMMANDS, EXIT, LOG, PROGRESS
 from blemish.station.supervisor import start_time
 
+BLEMISH = [sys.executable, "-c", "from blemish.cli.main import run; run()"]
 GRACE_SECONDS = 10.0
 TAIL_BYTES = 1 << 16
 
@@ -59,7 +60,8 @@ def start(folder: Path, commands: Sequence[Sequence[str]]) -> JobProcess:
     """Start the process of a job in its folder, for its commands, without the word `blemish`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / EXIT).unlink(missing_ok=True)
-    write_atomically(folder / COMMANDS, json.dumps([list(command) for command in commands]))
+    asked = {"program": BLEMISH, "commands": [list(command) for command in commands]}
+    write_atomically(folder / COMMANDS, json.dumps(asked))
     child = subprocess.Popen(
         [sys.executable, "-m", "blemish.station.jobs.child", str(folder)],
         stdin=subprocess.DEVNULL,
@@ -79,7 +81,7 @@ def exit_code(folder: Path) -> int | None:
 
 
 def progress_of(folder: Path) -> dict[str, Any]:
-    """Newest progress of a job: title, done, total, left_s, line, step and steps, as far as they are known."""
+    """Newest progress of a job: title, done, total, left_s, line, step and steps, where they are known."""
     found: dict[str, Any] = {}
     for line in tail(folder / PROGRESS).splitlines():
         with suppress(ValueError):

@@ -85,7 +85,7 @@ class Connections:
                 self.answer(channel, message)
         except ChannelClosedError:
             pass
-        except BlemishError as error:  # what follows on the connection has no meaning
+        except (BlemishError, OSError) as error:  # what follows on the connection has no meaning
             with suppress(ChannelClosedError):
                 channel.send(refusal(str(error)))
         finally:

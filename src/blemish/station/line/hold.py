@@ -18,6 +18,11 @@ class Hold:
         return bool(self.reasons)
 
     @property
+    def state(self) -> str:
+        """The state of the line in a word: "hold" or "ready"."""
+        return "hold" if self.reasons else "ready"
+
+    @property
     def why(self) -> str:
         """The reasons as one text; "" where the line is ready."""
         return " ".join(dict(self.reasons).values())
@@ -36,4 +41,4 @@ class Hold:
             gone = self.reasons.pop(kind, None) is not None
             left = self.why
         if gone:
-            self.told("hold" if left else "ready", f"{why} {left}".strip())
+            self.told(self.state, f"{why} {left}".strip())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Condition
 from time import monotonic
@@ -48,6 +48,7 @@ class Part:
     origin: where it came from, as the journal has it; via: "request" or the kind of the source
     content: bytes of the image's file as received; None for a frame or a page, which is kept as PNG
     decode_ms: of an item whose pixels were decoded before; received: by the monotonic clock
+    recorded: called with the part of a source once its record is on the disk
     """
 
     item: Item
@@ -58,6 +59,7 @@ class Part:
     content: bytes | None = field(default=None, repr=False)
     decode_ms: float | None = None
     waiter: Waiter | None = field(default=None, repr=False)
+    recorded: Callable[[Part], None] | None = field(default=None, repr=False)
     received: float = field(default_factory=monotonic)
 
 

@@ -1,7 +1,6 @@
 """The LINE process: takes parts from a source and its socket, and inspects one after the other.
 
-Settings are watched. A new bundle is opened and warmed beside the running one, which goes on; it takes over
-between two parts, or is refused and recorded, and then the running one stays.
+Settings, free space and the file that holds the line are watched; changes take effect between two parts.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from shutil import disk_usage
@@ -21,10 +19,11 @@ from blemish.errors import BlemishError
 from blemish.station.journal import Journal, last_seq
 from blemish.station.layout import LineFolder, StationFolder
 from blemish.station.line.connections import Connections
-from blemish.station.line.judging import PartJudge, decoded_part, open_judge
+from blemish.station.line.judging import PartJudge, decoded_part
 from blemish.station.line.parts import Inbox, Part
+from blemish.station.line.promotion import Bundles
 from blemish.station.line.recorder import Recorder
-from blemish.station.line.settings import DecisionOf, FolderSource, LineSettings, read_settings
+from blemish.station.line.settings import FolderSource, LineSettings, read_settings
 from blemish.station.secrets import secret
 from blemish.station.sources.folder import FolderParts
 from blemish.station.sources.items import ItemParts
@@ -34,8 +33,6 @@ from blemish.threads import set_threads
 LOOK_SECONDS = 1.0  # between looks at settings, hold and free space
 IDLE_SECONDS = 0.1
 SOURCE_RETRY_SECONDS = 5.0
-NO_BUNDLE = "No bundle is set. Set one with `blemish station line`, or promote one."
-Given = tuple[Path, DecisionOf | None]
 
 
 class LineProcess:
@@ -62,11 +59,7 @@ class LineProcess:
             ending=self.stopping,
         )
         self.inbox = Inbox()
-        self.judge: PartJudge | None = None
-        self.shadow: PartJudge | None = None
-        self.opener = ThreadPoolExecutor(max_workers=1, thread_name_prefix="opener")
-        self.opening: dict[str, tuple[Given, Future[PartJudge]]] = {}
-        self.refused: dict[str, Given] = {}
+        self.bundles = Bundles(station.root, self.recorder)
         self.source: FolderParts | ItemParts | None = None
         self.looked = 0.0
 
@@ -78,11 +71,10 @@ class LineProcess:
         cut = self.journal.cut_bytes
         why = f"A line of {cut} bytes was cut off; it was never answered." if cut else ""
         recorder.note("state", state="starting", why=f"Process {os.getpid()} has begun. {why}".strip())
-        recorder.hold.set("bundle", "The bundle is being opened." if self.settings.bundle else NO_BUNDLE)
         connections = Connections(self, self.folder.socket)
         try:
             self.look_at_hold()
-            self.open_bundles()
+            self.bundles.begin(self.settings)
             self.start_source()
             while not self.stopping.is_set():
                 self.work()
@@ -95,11 +87,11 @@ class LineProcess:
             self.look_again.clear()
             self.looked = monotonic()
             self.look()
-        self.swap()
-        if self.recorder.hold or self.judge is None:
+        self.bundles.follow(self.settings)
+        if self.recorder.hold or self.bundles.judge is None:
             self.stopping.wait(IDLE_SECONDS)
         elif (part := self.inbox.take(IDLE_SECONDS)) is not None:
-            self.inspect(part, self.judge)
+            self.inspect(part, self.bundles.judge)
 
     def inspect(self, part: Part, judge: PartJudge) -> None:
         """Inspect a part, and have it recorded and answered; then the shadow inspects it, too."""
@@ -107,8 +99,8 @@ class LineProcess:
             return  # it is recorded as missed
         image = decoded_part(part)
         self.recorder.put(judge.judge(part, image))
-        if self.shadow is not None:
-            self.recorder.put(self.shadow.judge(part, image, shadow=True))
+        if self.bundles.shadow is not None:
+            self.recorder.put(self.bundles.shadow.judge(part, image, shadow=True))
 
     def offer(self, part: Part) -> None:
         """Take a request in, or refuse it, and record that."""
@@ -125,16 +117,15 @@ class LineProcess:
 
     def status(self) -> dict[str, Any]:
         """State and figures, as the socket gives them."""
-        recorder, judge = self.recorder, self.judge
-        held = bool(recorder.hold)
+        recorder, judge, shadow = self.recorder, self.bundles.judge, self.bundles.shadow
         return {
-            "state": "stopping" if self.stopping.is_set() else "hold" if held else "ready",
+            "state": "stopping" if self.stopping.is_set() else recorder.hold.state,
             "why": recorder.hold.why,
             "seq": recorder.seq,
             "n": self.journal.n,
             "bundle": judge.bundle if judge else None,
             "decision_revision": judge.used.decision if judge else None,
-            "shadow": self.shadow.bundle if self.shadow else None,
+            "shadow": shadow.bundle if shadow else None,
             "revision": self.settings.revision,
             "parts_per_s": recorder.rates.parts_per_s,
             "p50_ms": recorder.rates.percentile_ms(0.5),
@@ -184,74 +175,14 @@ class LineProcess:
         try:
             settings = read_settings(self.folder)
         except BlemishError as error:
-            self.recorder.note("state", state=self.status()["state"], why=f"Settings refused: {error}")
+            self.recorder.note("state", state=self.recorder.hold.state, why=f"Settings refused: {error}")
             return
         new_source = settings.source != self.settings.source
         self.settings = self.recorder.settings = settings
-        self.refused.clear()
+        self.bundles.refused.clear()
         if new_source:
             self.stop_source()
             self.start_source()
-
-    def open_bundles(self) -> None:
-        """Begin to open the bundles of the settings that do not run yet."""
-        settings = self.settings
-        pixels = self.recorder.latest[1].pixels if self.recorder.latest else None
-        wanted: dict[str, Given | None] = {
-            "judge": (settings.bundle, settings.decision) if settings.bundle else None,
-            "shadow": (settings.shadow, None) if settings.shadow else None,
-        }
-        for role, running in (("judge", self.judge), ("shadow", self.shadow)):
-            given = wanted[role]
-            if (
-                given is None
-                or role in self.opening
-                or given in (self.refused.get(role), running and running.given)
-            ):
-                continue
-            future = self.opener.submit(open_judge, self.station.root, *given, pixels)
-            self.opening[role] = given, future
-
-    def swap(self) -> None:
-        """Let a bundle that was opened take over, and begin to open one that the settings have changed to."""
-        for role, (given, future) in list(self.opening.items()):
-            if not future.done() or not self.recorder.wait_idle(0.0):
-                continue
-            del self.opening[role]
-            try:
-                opened = future.result()
-            except Exception as error:  # also of what is a bug: the running bundle stays
-                self.refuse_bundle(role, given, " ".join(str(error).split()) or type(error).__name__)
-                continue
-            if role == "shadow":
-                self.shadow = opened
-            else:
-                self.judge = opened
-                self.recorder.hold.clear("bundle", f"{opened.bundle} is open.")
-            self.recorder.note(
-                "state",
-                state=self.status()["state"],
-                why=f"{'Shadow' if role == 'shadow' else 'Bundle'} {opened.bundle} runs from here.",
-                bundle=opened.bundle,
-                decision_revision=opened.used.decision,
-                settings_revision=self.settings.revision,
-            )
-        if self.shadow is not None and self.settings.shadow is None:
-            self.recorder.note(
-                "state", state=self.status()["state"], why=f"Shadow {self.shadow.bundle} ends."
-            )
-            self.shadow = None
-        self.open_bundles()
-
-    def refuse_bundle(self, role: str, given: Given, reason: str) -> None:
-        """Record that a bundle was refused; the running one stays, and without one the line is on hold."""
-        self.refused[role] = given
-        running = self.shadow if role == "shadow" else self.judge
-        stays = f"{running.bundle} stays." if running else "The line has none."
-        why = f"{given[0]} was refused: {reason} {stays if role == 'judge' else ''}".strip()
-        if role == "judge" and running is None:
-            self.recorder.hold.set("bundle", why)
-        self.recorder.note("state", state=self.status()["state"], why=why, refused=str(given[0]))
 
     def start_source(self) -> None:
         """Begin to take parts from the source of the settings."""
@@ -293,7 +224,7 @@ class LineProcess:
         return ItemParts(source, self.taken)
 
     def note_source(self, why: str) -> None:
-        self.recorder.note("state", state=self.status()["state"], why=f"Source: {why}")
+        self.recorder.note("state", state=self.recorder.hold.state, why=f"Source: {why}")
 
     def file_missed(self, name: str, reason: str, why: str) -> None:
         self.recorder.note("missed", reason=reason, why=why, via="folder", name=name, serial=None, lot=None)
@@ -301,8 +232,8 @@ class LineProcess:
     def part_taken(self, part: Part) -> None:
         """Note a part of the source whose record is on the disk."""
         self.taken.add(part.origin)
-        if isinstance(self.source, FolderParts) and part.via == "folder":
-            self.source.recorded(part)
+        if part.recorded is not None:
+            part.recorded(part)
 
     def save_taken(self) -> None:
         """Write down what was taken, so that a start need not read the whole journal."""
@@ -324,7 +255,7 @@ class LineProcess:
         self.save_taken()
         self.recorder.events.close()
         connections.close()
-        self.opener.shutdown(wait=False, cancel_futures=True)
+        self.bundles.close()
         self.journal.close()
 
 

@@ -59,7 +59,10 @@ def serve(options: ServerOptions) -> None:
     scheme = "https" if options.certificate else "http"
     print(f"The page is at {scheme}://{shown_host(options.host)}:{options.port}", flush=True)
     if station.setup_code is not None:
-        print(f"There is no admin yet. Open the page on this computer; the code is {station.setup_code}", flush=True)
+        print(
+            f"There is no admin yet. Open the page here; the code is {station.setup_code}",
+            flush=True,
+        )
     uvicorn.run(
         make_app(station, lifespan=beside(station)),
         host=options.host,
@@ -89,7 +92,7 @@ def refuse_open_address(options: ServerOptions) -> None:
         loopback = options.host == "localhost"
     if not loopback and options.certificate is None and options.proxy is None:
         raise WrongUseError(
-            f"--host {options.host} lets other computers in, and passwords would go over the network unprotected. "
+            f"--host {options.host} lets other computers in, and passwords would travel unprotected. "
             "Give --certificate and --key, or --behind-proxy with the address of a proxy that has TLS."
         )
 

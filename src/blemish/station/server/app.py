@@ -16,8 +16,8 @@ from blemish.provenance import blemish_version
 from blemish.station.server.errors import ErrorAnswer, handle_errors
 from blemish.station.server.identity import authorise
 from blemish.station.server.protection import Protection
+from blemish.station.server.routes import annotations as annotation_routes
 from blemish.station.server.routes import (
-    annotations,
     audit,
     bundles,
     classes,
@@ -40,15 +40,15 @@ API = "/api/v1"
 MAX_BODY = 1 << 20
 PAGE = Path(__file__).parents[1] / "static"
 ROUTERS = (
-    health, people, lines, live, promotions, inspections, replay, queue, images, annotations, classes, datasets,
-    jobs, bundles, comparisons, audit,
+    health, people, lines, live, promotions, inspections, replay, queue, images, annotation_routes, classes, 
+    datasets, jobs, bundles, comparisons, audit,
 )  # fmt: skip
 NO_PAGE = """<!doctype html>
 <html lang="en"><title>blemish station</title>
 <h1>The page is not built</h1>
 <p>This is a checkout. Run <code>make web</code> (Node 20), then reload. The API is at /api/v1.</p></html>
 """
-ERRORS: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorAnswer}, "5XX": {"model": ErrorAnswer}}
+ERRORS: dict[int | str, dict[str, Any]] = {code: {"model": ErrorAnswer} for code in ("4XX", "5XX")}
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 

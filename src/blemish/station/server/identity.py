@@ -55,7 +55,7 @@ def role(name: Role | Literal["anyone"]) -> dict[str, Any]:
 
 def may(identity: Identity, needed: str) -> bool:
     """True where a role includes the one that is needed."""
-    return needed == ANYONE or ROLES.index(identity.role) >= ROLES.index(needed)  # type: ignore[arg-type]
+    return needed == ANYONE or ROLES.index(identity.role) >= ROLES.index(needed)
 
 
 def address_of(connection: HTTPConnection) -> str:
@@ -110,7 +110,7 @@ def by_session(station: Station, secret: str, now: datetime, address: str) -> Id
         return None
     if now - row.last_used > NOTED_EVERY:
         station.write(lambda session: note_session(session.get(SessionRow, row.id), now))
-    return Identity(user.id, user.name, user.role, address, csrf=row.csrf)
+    return Identity(user.id, user.name, known_role(user.role), address, csrf=row.csrf)
 
 
 def note_session(row: SessionRow | None, now: datetime) -> None:
@@ -132,8 +132,13 @@ def by_token(station: Station, secret: str, now: datetime, address: str) -> Iden
         return None
     if row.last_used is None or now - row.last_used > NOTED_EVERY:
         station.write(lambda session: note_token(session.get(TokenRow, row.id), now))
-    least = min(row.role, user.role, key=ROLES.index)
+    least = min(known_role(row.role), known_role(user.role), key=ROLES.index)
     return Identity(user.id, f"token {row.name}", least, address, line_id=row.line_id)
+
+
+def known_role(name: str) -> Role:
+    """Role of a stored name; the least of all for one that is unknown."""
+    return next((each for each in ROLES if each == name), ROLES[0])
 
 
 def note_token(row: TokenRow | None, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import select
@@ -124,7 +125,7 @@ def take_in_bundles(station: Station) -> None:
         if BUNDLE_NAME.fullmatch(folder.name) and folder.name not in known | station.refused_bundles:
             path = folder.relative_to(station.folder.root)
             try:
-                station.write(lambda session, path=path: take_in_bundle(session, station, path))
+                station.write(partial(take_in_bundle, station=station, path=path))
             except BlemishError as error:
                 log.error("%s", error)
                 station.refused_bundles.add(folder.name)

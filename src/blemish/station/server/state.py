@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -10,8 +10,8 @@ from fastapi import Depends
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-from blemish.station.database.audit import Actor, record, row_values
-from blemish.station.database.base import Base
+from blemish.station.database.audit import Actor, name_of_row, record, row_digest, row_values
+from blemish.station.database.base import Numbered
 from blemish.station.database.engine import Database
 from blemish.station.database.writer import Writer
 from blemish.station.images.worker import ImageWorker
@@ -57,12 +57,26 @@ class Station:
         """Append to the audit trail, in the transaction of the change."""
         record(session, self.audit_key, actor, action, object_name, before=before, after=after, why=why)
 
-    def add(self, session: Session, actor: Actor, action: str, row: Base, *, why: str = "") -> None:
-        """Add a row, and to the audit trail that it was added, and by whom."""
+    def add(
+        self,
+        session: Session,
+        actor: Actor,
+        action: str,
+        row: Numbered,
+        *,
+        why: str = "",
+        rows: Sequence[Numbered] = (),
+    ) -> None:
+        """Add a row, and to the audit trail that it was added, and by whom.
+
+        rows: further rows in the session that belong to it; the trail holds their hashes
+        """
         session.add(row)
         session.flush()
-        name = f"{row.__tablename__}/{row.id}"  # type: ignore[attr-defined]  # all have one that are added so
-        self.note(session, actor, action, name, after=row_values(row), why=why)
+        after = row_values(row)
+        if rows:
+            after["rows"] = {name_of_row(each): row_digest(each) for each in rows}
+        self.note(session, actor, action, name_of_row(row), after=after, why=why)
 
 
 def station_of(connection: HTTPConnection) -> Station:

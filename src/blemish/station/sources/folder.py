@@ -34,7 +34,7 @@ from blemish.untrusted import regular_file
 POLL_SECONDS = 0.1
 SETTLED_SECONDS = 0.3  # without a change, before a file is read
 PATIENCE_SECONDS = 10.0  # without a change, before a file that does not decode counts as damaged
-REST = 2.0  # times as long as listing took, before the folder is listed again
+REST = 10.0  # times as long as listing took, before the folder is listed again
 MAX_FILE_BYTES = 1 << 30
 FORGET_EVERY = 1000  # looks
 Missed = Callable[[str, str, str], None]  # name, reason in a word, and a sentence
@@ -238,6 +238,7 @@ class FolderParts:
             origin=origin,
             content=content,
             decode_ms=decode_ms,
+            recorded=self.recorded,
         )
 
     def recorded(self, part: Part) -> None:

@@ -71,9 +71,6 @@ class ItemParts:
             decode_ms=1e3 * (perf_counter() - start),
         )
 
-    def recorded(self, part: Part) -> None:
-        """Nothing is done with a list or a video once a part of it is recorded."""
-
 
 def own_content(item: Item) -> bytes | None:
     """Bytes of an item that is a whole file; None for a page, a frame, or what cannot be read."""

@@ -23,6 +23,7 @@ from blemish.station.shapes import AnyShape, inside_image, restored, stored
 router = APIRouter(tags=["annotations"])
 MAX_BYTES = 64 << 20
 MAX_ANNOTATIONS = 10_000
+COPIED = ("kind", "class_id", "geometry", "mask", "source")
 Origin = Literal["person", "machine", "import"]
 
 
@@ -65,7 +66,7 @@ class Version(Answer):
 
 
 @router.get("/images/{sha256}/annotations", openapi_extra=role("viewer"))
-def annotations(
+def annotations_of(
     sha256: Sha256,
     reading: Reading,
     response: Response,
@@ -106,7 +107,7 @@ def put_annotations(
         if base != newest:
             raise ApiError(
                 409,
-                f"Somebody has annotated this image meanwhile: it is at version {newest}, yours began at {base}.",
+                f"Somebody has annotated this image: it is at version {newest}, yours began at {base}.",
                 extra={
                     "current": described(session, sha256, newest).model_dump(mode="json"),
                     "yours": {"version": base, **body.model_dump(mode="json")},
@@ -145,20 +146,13 @@ def write_version(
 ) -> None:
     """Add the rows by which the next version differs from the newest."""
     there = {row.id: row for row in annotations_at(session, sha256, newest)}
-    now, version = utc_now(), newest + 1
+    whole = AnnotationSetRow(image_id=sha256, version=newest + 1, by=who.user_id, at=utc_now())
     kept: set[int] = set()
-    station.add(
-        session,
-        who.actor,
-        "annotate",
-        AnnotationSetRow(image_id=sha256, version=version, by=who.user_id, at=now),
-    )
+    added: list[AnnotationRow] = []
 
     def add(values: dict[str, Any], supersedes: int | None, removed: bool) -> None:
-        row = AnnotationRow(
-            image_id=sha256, version=version, by=who.user_id, at=now, supersedes=supersedes, removed=removed, **values
-        )  # fmt: skip
-        station.add(session, who.actor, "annotation.remove" if removed else "annotation", row)
+        common = {"image_id": sha256, "version": whole.version, "by": whole.by, "at": whole.at}
+        added.append(AnnotationRow(**common, supersedes=supersedes, removed=removed, **values))
 
     for item in items:
         if item.id is not None and (item.id not in there or item.id in kept):
@@ -181,11 +175,9 @@ def write_version(
             add(values, item.id, removed=False)
     for number, row in there.items():
         if number not in kept:
-            add(
-                {key: getattr(row, key) for key in ("kind", "class_id", "geometry", "mask", "source")},
-                number,
-                removed=True,
-            )
+            add({key: getattr(row, key) for key in COPIED}, number, removed=True)
+    session.add_all(added)
+    station.add(session, who.actor, "annotate", whole, rows=added)
 
 
 def described(session: Session, sha256: str, version: int) -> Annotations:

@@ -32,7 +32,7 @@ Yaml = Annotated[str, StringConstraints(min_length=1, max_length=200_000)]
 
 
 class Bundle(Answer):
-    """A bundle. certificate: that it answers as the bundle it was exported from, None for one that was trained
+    """A bundle. has_certificate: of an export, that it answers as the bundle it was made from
 
     parent_id: bundle that it was made from; job_id, dataset_id: by which job, of which data set
     """

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
 from blemish.station.coco_folder import write_coco
-from blemish.station.database.audit import row_values
+from blemish.station.database.audit import name_of_row, row_digest, row_values
 from blemish.station.database.base import utc_now
 from blemish.station.database.datasets import (
     SPLITS,
@@ -43,8 +43,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class ChoiceBody(Body):
     """Images that a data set takes of those that people have labelled; what is not given takes all."""
 
-    line_ids: Annotated[list[RowId], Field(max_length=100)] = []
-    lots: Annotated[list[LongName], Field(max_length=1000)] = []
+    line_ids: Annotated[tuple[RowId, ...], Field(max_length=100)] = ()
+    lots: Annotated[tuple[LongName, ...], Field(max_length=1000)] = ()
     since: Moment | None = None
     until: Moment | None = None
 
@@ -133,8 +133,8 @@ def freeze(dataset_id: RowId, body: FreezeBody, station: TheStation, who: Who) -
         if empty:
             raise ApiError(
                 409,
-                f"A data set needs labelled images of at least three lots, one a split. Received: {len(found)} "
-                f"images of {len(sizes)} lots, and none for {', '.join(empty)}. Label parts of further lots.",
+                f"A data set needs labelled images of three lots or more. Received: {len(found)} "
+                f"images of {len(sizes)} lots, none for {', '.join(empty)}. Label parts of further lots.",
             )
         items = [
             DatasetItemRow(
@@ -150,6 +150,7 @@ def freeze(dataset_id: RowId, body: FreezeBody, station: TheStation, who: Who) -
         row.fingerprint, row.frozen_at = fingerprint_of(items), utc_now()
         session.flush()
         after = {**row_values(row), "num_images": split_sizes(session, dataset_id), "seed": body.seed}
+        after["rows"] = {name_of_row(item): row_digest(item) for item in items}
         station.note(session, who.actor, "dataset.freeze", f"dataset/{dataset_id}", after=after)
         return Frozen(**described(session, row).model_dump(), left_out=left_out)
 

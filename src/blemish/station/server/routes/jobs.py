@@ -39,7 +39,7 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; s
 
 
 class Job(Answer):
-    """A job. progress, total: of what `message` names; result: {"bundle_id"}, {"comparison_id"} or {"metrics"}
+    """A job. progress, total: of what `message` names; result: bundle_id, comparison_id or metrics
 
     attempt: how often it was begun; it is begun again where its process was killed, three times in all
     """

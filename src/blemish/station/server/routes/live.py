@@ -1,4 +1,4 @@
-"""The live view of a line: its records as they are written, and a picture whenever the page has drawn the last.
+"""The live view of a line: its records as they are written, and a picture when the page has drawn the last.
 
 Text messages are the LINE's events as JSON. A binary message is a picture: "BLF1", four zero bytes, sequence
 number (u64), scale in (0, 1] (f32), length (u32), all little-endian, 24 bytes together, then a JPEG. The page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
@@ -83,7 +83,13 @@ def item(session: Session, row: InspectionRow, lent: ReviewLeaseRow, waiting: in
     blind = row.audit and row.verdict == "OK"
     summary = summaries(session, [row])[0]
     if blind:
-        hidden = {"verdict": None, "score": None, "grade": None, "classes": [], "num_defects": 0}
+        hidden: dict[str, Any] = {
+            "verdict": None,
+            "score": None,
+            "grade": None,
+            "classes": [],
+            "num_defects": 0,
+        }
         summary = summary.model_copy(update=hidden)
     defects = [] if blind else [defect_answer(each) for each in defects_of(session, [row.id])]
     return QueueItem(inspection=summary, defects=defects, blind=blind, until=lent.until, waiting=waiting)

@@ -26,7 +26,7 @@ class Difference(Answer):
 
 
 class Replayed(Answer):
-    """Outcome of a replay. same: the answer is that of then; notes: on another runtime, processor or version"""
+    """Outcome of a replay. same: the answer is that of then; notes: on another runtime or version"""
 
     same: bool
     differences: list[Difference]

@@ -357,6 +357,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("line_id", "seq", "shadow", name=op.f("uq_inspection_line_id_seq_shadow")),
     )
     op.create_index("ix_inspection_at", "inspection", ["at"], unique=False)
+    op.create_index("ix_inspection_audit", "inspection", ["audit", "id"], unique=False)
     op.create_index("ix_inspection_bundle", "inspection", ["bundle_id", "id"], unique=False)
     op.create_index(op.f("ix_inspection_image_id"), "inspection", ["image_id"], unique=False)
     op.create_index("ix_inspection_line", "inspection", ["line_id", "id"], unique=False)
