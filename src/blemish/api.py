@@ -228,6 +228,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     watch: bool = False,
     duration: str | float | None = None,
     max_images: int | None = None,
+    resume: bool = False,
     quiet: bool = True,
 ) -> RecordedInspections:
     """Inspect files of images into OUT/inspections.jsonl; for images in memory and single answers see `load`.
@@ -241,6 +242,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     watch: inspect what is in the folder, and then each image that comes
     duration, max_images: of a live source or a watched folder, in seconds or such as "10m", and inspected
         images, after which it ends; None: when it is interrupted
+    resume: keep the answers in OUT of a run that did not end, and inspect the other images
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
@@ -275,6 +277,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
         limits=limits_of(time_limit, memory_limit),
         input_check=input_check,
         live=LiveOptions(watch, seconds, max_images),
+        resume=resume,
         quiet=quiet,
     )
     if recorded.output_lack:
