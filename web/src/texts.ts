@@ -321,7 +321,7 @@ export const T = {
     running: (line: string) => `runs on ${line}`,
     shadow: (line: string) => `shadow on ${line}`,
     certificate: "Certificate",
-    noCertificate: "none, as it was trained here",
+    noCertificate: "none",
     passed: "passed",
     notPassed: "not passed",
     size: "Size",
