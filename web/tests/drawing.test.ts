@@ -48,6 +48,17 @@ test("a polygon closes on its first point; undo takes points back one by one", (
   expect(page.unfinished.value).toEqual([]);
 });
 
+test("an open polygon waits while another tool is in hand, and Escape drops it", () => {
+  drawing.choose("polygon");
+  drawing.press([40, 40], { tolerance: 1 });
+  drawing.choose("box");
+  drag([10, 10], [20, 20]);
+  drawing.choose("polygon");
+  expect(page.unfinished.value).toEqual([[40, 40]]);
+  expect(drawing.drop()).toBe(true);
+  expect(page.unfinished.value).toEqual([]);
+});
+
 test("a reload in the middle of a polygon brings points and shapes back", () => {
   drawing.choose("box");
   drag([10, 10], [20, 20]);

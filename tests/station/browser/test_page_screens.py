@@ -59,8 +59,8 @@ def test_the_live_view_shows_verdict_and_picture(mock: str, visit: Visit) -> Non
 
 def test_filters_stay_in_the_address(mock: str, visit: Visit) -> None:
     page = visit(mock, "#/parts")
-    page.get_by_label("Verdict", exact=True).select_option("NG")
-    page.get_by_label("Lot", exact=True).fill("L2")
+    page.locator(".filters label:has-text('Verdict') select").select_option("NG")
+    page.locator(".filters label:has-text('Lot') input").fill("L2")
     page.keyboard.press("Enter")
     page.wait_for_url("**/#/parts?verdict=NG&lot=L2")
     page.wait_for_timeout(500)
@@ -68,7 +68,7 @@ def test_filters_stay_in_the_address(mock: str, visit: Visit) -> None:
     page.wait_for_selector("tbody tr")
     assert set(page.locator("tbody tr td:nth-child(3)").all_inner_texts()) == {"L2"}
     assert {text.split()[-1] for text in page.locator("tbody tr td:nth-child(1)").all_inner_texts()} == {"NG"}
-    page.get_by_label("Lot", exact=True).fill("nothing")
+    page.locator(".filters label:has-text('Lot') input").fill("nothing")
     page.keyboard.press("Enter")
     page.get_by_text("No part fits these filters.").wait_for()
 

@@ -44,6 +44,7 @@ export function useAnnotating(image: ImageInFull | null, allowed: boolean, reloa
     const stored = await api.annotations(image.sha256);
     page.load(stored.version, stored.items.map((each) => itemOf(each, size)));
     if (page.restored.value) say(T.draw.draftBack);
+    if (page.unfinished.value.length > 0) drawing.choose("polygon");
     ready.value = true;
   };
   useEffect(() => {

@@ -45,8 +45,9 @@ export class Drawing {
     return this.start !== null;
   }
 
+  /** Takes a tool in hand. A polygon that is not closed waits until its tool comes back. */
   choose(tool: Tool): void {
-    this.drop();
+    this.letGo();
     this.tool.value = tool;
   }
 
@@ -119,11 +120,15 @@ export class Drawing {
   /** Drops what is not finished. Returns whether there was anything. */
   drop(): boolean {
     const any = this.start !== null || this.points.value.length > 0 || this.document.unfinished.value.length > 0;
+    this.letGo();
+    if (this.document.unfinished.value.length > 0) this.document.setUnfinished([]);
+    return any;
+  }
+
+  private letGo(): void {
     this.start = null;
     this.preview.value = null;
     this.points.value = [];
-    if (this.document.unfinished.value.length > 0) this.document.setUnfinished([]);
-    return any;
   }
 
   private dragged(start: Point, point: Point): Shape | null {
