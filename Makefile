@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 
-.PHONY: setup demo test test-station fuzz kills lint bench peers lock web test-web clean
+.PHONY: setup demo test fuzz kills test-station lint bench peers lock web test-web clean
 
 setup: $(VENV)/.ready
 
@@ -33,13 +33,12 @@ EXAMPLES ?= 1500
 fuzz: setup
 	BLEMISH_FUZZ_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz --numprocesses $(CORES) --timeout 0
 
-# Both under 100 kills; `make test` has short forms: make kills [KILLS=n], make test-station [KILLS=n]
+# An inspection that is killed 100 times and gone on with; `make test` has a short form: make kills [KILLS=n]
 KILLS ?= 100
-# An inspection that is killed and gone on with.
 kills: setup
 	BLEMISH_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cli/test_inspect_kills.py -s --timeout 0
 
-# The station under kills, and all its other tests.
+# The station under many kills, which `make test` has a short form of: make test-station [KILLS=n]
 test-station: setup
 	BLEMISH_STATION_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/station --timeout 0
 

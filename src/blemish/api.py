@@ -361,11 +361,13 @@ def add_class(  # noqa: PLR0913 - every option of a new class
     quiet: bool = True,
     good: AnyPath | None = None,
     negative: AnyPath | None = None,
+    tune: bool = True,
 ) -> Path:
     """Add a defect class to a bundle from 1 to 10 boxed examples; returns the new bundle's path.
 
     examples: dataset with the boxes, all of them or those called `name`; more of them for a class added so
     good: folder of images of good parts; negative: dataset whose boxes are false alarms of the class
+    tune: fit the class to all regions of its examples' images, which takes seconds
     check: images of the older classes, measured before and after
     skip_broken: leave out broken files of both, instead of raising
     fine_tune: train briefly instead, on `check`'s training images as well; settings, seed: of that training
@@ -390,6 +392,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
         command=call("add_class", bundle, name, examples, out, check=check, fine_tune=fine_tune),
         good=None if good is None else Path(good),
         negative=None if negative is None else Path(negative),
+        tune=tune,
     )
     return workflow.add_class(request, quiet=quiet)
 

@@ -21,7 +21,6 @@ from blemish.cli.stopping import App
 from blemish.cli.training import add_class, export, remove_class, rename_class, train
 from blemish.errors import WrongUseError
 from blemish.optional_dependencies import require_package
-from blemish.progress import ProgressRecords
 from blemish.threads import set_threads
 
 app = App(
@@ -64,6 +63,8 @@ def options(
     Debug.on = debug
     if progress_fd is not None:
         refuse_closed(progress_fd)
+        from blemish.progress import ProgressRecords
+
         ProgressRecords.descriptor = progress_fd
 
 

@@ -53,7 +53,8 @@ def ingest(writer: Writer, line_id: int, folder: LineFolder, *, batch: int = BAT
 
     Raises JournalDamagedError for a record that was changed, RecordRefusedError for one that is unknown.
     """
-    place = writer.write(lambda session: stored_place(session, line_id))
+    with writer.database.reading() as session:
+        place = stored_place(session, line_id)
     inspections = others = 0
     entries = read_journal(folder.journal, place)
     while group := list(islice(entries, batch)):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from blemish.station.journal import FIRST_PREV, JournalDamagedError, read_journal
+from blemish.station.journal import FIRST_PREV, JournalDamagedError, read_journal, segment_file
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ def verify_journal(folder: Path) -> JournalFacts:
         if entry.record["kind"] == "inspection":
             if entry.record.get("seq") != seq + 1:
                 raise JournalDamagedError(
-                    f"{folder}: record {entry.n} must be inspection {seq + 1}. Received: "
-                    f"{entry.record.get('seq')}. Records were changed; restore the journal from a backup."
+                    f"{segment_file(folder, entry.segment)}: the record at byte {entry.offset} must be "
+                    f"inspection {seq + 1}. Received: {entry.record.get('seq')}. Records were changed. "
+                    "Restore the journal from a backup."
                 )
             seq += 1
         records, head = entry.n, entry.digest

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
@@ -16,7 +17,7 @@ from blemish.errors import BlemishError
 from blemish.station.database.audit import STATION, record, verify
 from blemish.station.database.base import utc_now
 from blemish.station.database.engine import database_url, open_database, refuse_network_file_system
-from blemish.station.database.migrate import migrate, revisions
+from blemish.station.database.migrate import alembic_config, migrate, revisions
 from blemish.station.database.people import SessionRow, UserRow
 from blemish.station.database.schema import APPEND_ONLY, METADATA
 from tests.station.server.station_builders import Bench, FakeLine
@@ -38,6 +39,11 @@ def test_every_revision_upgrades_to_the_tables_of_the_code(empty: URL) -> None:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
     engine.dispose()
+
+
+def test_revisions_by_file_name_are_those_of_alembic() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    assert revisions() == [script.revision for script in scripts][::-1]
 
 
 def test_database_of_a_newer_version_is_refused_and_not_changed(empty: URL) -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from blemish.station.images import pyramid
+from blemish.station.images.tiles import level_count
 from blemish.station.images.worker import ImageUnreadableError, ImageWorker, View
 from tests.station.server.station_builders import Bench, FakeLine
 
@@ -58,7 +58,7 @@ def test_tiles_put_together_are_the_image(bench: Bench, line: FakeLine, colour: 
     ("size", "levels"), [((1, 1), 1), ((512, 512), 1), ((513, 2), 2), ((8192, 12800), 6)]
 )
 def test_level_count(size: tuple[int, int], levels: int) -> None:
-    assert pyramid.level_count(*size) == levels
+    assert level_count(*size) == levels
 
 
 def test_sixteen_bits_are_exact_or_in_a_window(bench: Bench, line: FakeLine) -> None:

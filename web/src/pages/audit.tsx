@@ -37,7 +37,7 @@ export function AuditPage() {
       <section class="filters">
         {(["who", "action", "object"] as const).map((name) => (
           <Field key={name} label={T.audit.columns[name]}>
-            <input type="search" value={filters[name]} maxLength={80} onChange={(event) => setQuery({ [name]: event.currentTarget.value })} />
+            <input key={filters[name]} type="search" defaultValue={filters[name]} maxLength={80} onChange={(event) => setQuery({ [name]: event.currentTarget.value })} />
           </Field>
         ))}
       </section>

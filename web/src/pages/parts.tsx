@@ -80,7 +80,7 @@ function Filters({ filters }: { filters: Record<string, string> }) {
   );
   const date = (name: string, label: string) => (
     <Field label={label}>
-      <input type="date" value={filters[name]} onChange={(event) => setQuery({ [name]: event.currentTarget.value })} />
+      <input key={filters[name]} type="date" defaultValue={filters[name]} onChange={(event) => setQuery({ [name]: event.currentTarget.value })} />
     </Field>
   );
   return (
@@ -89,7 +89,8 @@ function Filters({ filters }: { filters: Record<string, string> }) {
       {choice("verdict", T.parts.verdict, Object.values(VERDICTS).map(({ word, sign }) => [word, `${sign} ${word}`] as const))}
       {choice("class", T.parts.class, classes.value.map(({ name }) => [name, name] as const))}
       <Field label={T.parts.lot}>
-        <input type="search" value={filters.lot} maxLength={200} onChange={(event) => setQuery({ lot: event.currentTarget.value })} />
+        {/* Its text is its own while somebody types: a redraw must not take it away. */}
+        <input key={filters.lot} type="search" defaultValue={filters.lot} maxLength={200} onChange={(event) => setQuery({ lot: event.currentTarget.value })} />
       </Field>
       {choice("bundle", T.parts.bundle, bundles.data?.items.map(({ id }) => [id, id] as const) ?? [])}
       {date("from", T.parts.from)}

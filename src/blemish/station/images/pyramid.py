@@ -1,14 +1,11 @@
-"""A pyramid of tiles: an image at halved sizes, cut into squares of 512 pixels, in one ZIP.
+"""Making a pyramid of tiles, and pictures of parts of an image; see `tiles` for what a pyramid is.
 
-Level 0 is the smallest, one tile; the last is the image itself. A tile's name is LEVEL/X_Y.jpg, X and Y
-counted in tiles from the top left. The ZIP stores, as JPEG does not shrink.
 Shape letters: H, W. Colour is RGB.
 """
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +15,8 @@ from numpy.typing import NDArray
 
 from blemish.arrays import Pixels
 from blemish.files import atomic_file
+from blemish.station.images.tiles import TILE, level_count, tile_places
 
-TILE = 512
 QUALITY = 92
 
 
@@ -29,14 +26,6 @@ class Window:
 
     low: int
     high: int
-
-
-def level_count(height: int, width: int) -> int:
-    """Number of levels of an image of that size."""
-    count, longest = 1, max(height, width)
-    while longest > TILE:
-        longest, count = (longest + 1) // 2, count + 1
-    return count
 
 
 def levels_of(image: Pixels) -> list[Pixels]:
@@ -97,19 +86,3 @@ def write_pyramid(image: Pixels, file: Path) -> None:
                 tile = tile_of(level, x, y)
                 assert tile is not None, "places are those of tiles"
                 archive.writestr(f"{number}/{x}_{y}.jpg", jpeg(shown(tile, window)))
-
-
-def tile_places(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Places of the tiles of a level, row by row."""
-    for y in range(-(-height // TILE)):
-        for x in range(-(-width // TILE)):
-            yield x, y
-
-
-def stored_tile(file: Path, level: int, x: int, y: int) -> bytes | None:
-    """JPEG of a tile in a pyramid's ZIP; None where it has none there."""
-    with zipfile.ZipFile(file) as archive:
-        try:
-            return archive.read(f"{level}/{x}_{y}.jpg")
-        except KeyError:
-            return None

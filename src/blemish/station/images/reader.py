@@ -19,7 +19,6 @@ from blemish.arrays import Pixels
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
 from blemish.station.images.pyramid import (
-    TILE,
     Window,
     default_window,
     jpeg,
@@ -29,6 +28,7 @@ from blemish.station.images.pyramid import (
     tile_of,
     write_pyramid,
 )
+from blemish.station.images.tiles import TILE
 
 JPEG, PNG = "image/jpeg", "image/png"
 

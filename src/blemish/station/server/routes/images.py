@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, Response
 from sqlalchemy.orm import Session
 
 from blemish.station.database.parts import ImageRow
-from blemish.station.images.pyramid import TILE, level_count, stored_tile
+from blemish.station.images.tiles import TILE, level_count, stored_tile
 from blemish.station.images.worker import ImageUnreadableError, Picture, View
 from blemish.station.server.errors import ApiError, not_found
 from blemish.station.server.fields import Sha256

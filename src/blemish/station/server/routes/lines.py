@@ -45,7 +45,7 @@ from blemish.station.server.line_socket import LineAwayError, ask
 from blemish.station.server.state import Reading, Station, TheStation
 
 router = APIRouter(tags=["lines"])
-MAX_IMAGE_BYTES = 512 << 20
+MAX_IMAGE_BYTES = (1 << 28) + (1 << 16)  # what a line takes, and the form around it
 LineName = Annotated[str, StringConstraints(pattern=f"^{LINE_NAME.pattern}$")]
 
 
@@ -215,8 +215,8 @@ def inspect(
         found = ask(station.folder.line(row.name), request, body=content, seconds=seconds)
     except LineAwayError as error:
         raise ApiError(503, str(error)) from error
-    if found.get("error") == "busy":
-        after = str(max(1, round(found.get("retry_after") or 1)))
+    if "retry_after" in found:
+        after = str(max(1, round(found["retry_after"])))
         raise ApiError(429, "The line is busy. Send the part again.", headers={"Retry-After": after})
     if "doc" not in found:
         raise ApiError(503, f"The line judged nothing, and the part counts as ERROR: {found.get('error')}")
