@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from blemish.cli.commands import app
 from blemish.progress import ProgressRecords, Reporter
 
 
@@ -54,12 +52,13 @@ def test_without_a_descriptor_nothing_is_written() -> None:
     assert list(Reporter(quiet=True).track(range(3), "counting")) == [0, 1, 2]
 
 
-def test_closed_descriptor_is_refused_in_one_line() -> None:
-    outcome = CliRunner().invoke(app, ["--progress-fd", "973", "results"])
-    assert outcome.exit_code != 0
-    assert "--progress-fd must be an open file descriptor. Received: 973." in str(
-        outcome.exception or outcome.output
-    )
+@pytest.mark.parametrize("given", [["973"], ["x"], []])
+def test_closed_descriptor_is_refused_in_one_line(given: list[str]) -> None:
+    command = [sys.executable, "-c", "from blemish.cli.main import run; run()", "--progress-fd", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    received = given[0] if given else ""
+    assert f"--progress-fd must be an open file descriptor. Received: '{received}'." in done.stderr
 
 
 def test_command_writes_to_the_descriptor_it_is_given(tmp_path: Any) -> None:

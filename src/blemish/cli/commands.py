@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -19,7 +18,6 @@ from blemish.cli.outcome import Debug, command_line
 from blemish.cli.replay import replay
 from blemish.cli.stopping import App
 from blemish.cli.training import add_class, export, remove_class, rename_class, train
-from blemish.errors import WrongUseError
 from blemish.optional_dependencies import require_package
 from blemish.threads import set_threads
 
@@ -50,31 +48,8 @@ def options(
         bool,
         typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version),
     ] = False,
-    progress_fd: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            "--progress-fd",
-            metavar="N",
-            help="Also write the progress as lines of JSON to this open file descriptor, for programs.",
-        ),
-    ] = None,
 ) -> None:
     Debug.on = debug
-    if progress_fd is not None:
-        refuse_closed(progress_fd)
-        from blemish.progress import ProgressRecords
-
-        ProgressRecords.descriptor = int(progress_fd)
-
-
-def refuse_closed(descriptor: str) -> None:
-    """Raise WrongUseError for a file descriptor that is not open."""
-    try:
-        os.fstat(int(descriptor))
-    except (OSError, ValueError, OverflowError) as error:
-        raise WrongUseError(
-            f"--progress-fd must be an open file descriptor. Received: {descriptor}. Open one, as by 3>FILE."
-        ) from error
 
 
 @app.command()
