@@ -28,7 +28,7 @@ from blemish.station.database.parts import (
 )
 from blemish.station.database.records import find_part
 from blemish.station.database.writer import Writer
-from blemish.station.journal import START, Entry, Place, Record, place_of, read_journal
+from blemish.station.journal import START, Entry, Place, Record, place_of, read_journal, sync_segment
 from blemish.station.layout import LineFolder
 
 BATCH = 500
@@ -58,6 +58,9 @@ def ingest(writer: Writer, line_id: int, folder: LineFolder, *, batch: int = BAT
     inspections = others = 0
     entries = read_journal(folder.journal, place)
     while group := list(islice(entries, batch)):
+        # Read, a record may not be on the disk yet: the database must not know what a power cut takes back.
+        for segment in sorted({entry.segment for entry in group}):
+            sync_segment(folder.journal, segment)
         place = writer.write(partial(store, line_id=line_id, entries=group))
         judged = sum(entry.record["kind"] == "inspection" for entry in group)
         inspections, others = inspections + judged, others + len(group) - judged

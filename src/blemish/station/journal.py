@@ -318,6 +318,15 @@ def damaged(file: Path, offset: int, received: str) -> JournalDamagedError:
     )
 
 
+def sync_segment(folder: Path, number: int) -> None:
+    """Have all that stands in a segment on the disk, whoever wrote it."""
+    handle = os.open(segment_file(folder, number), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sync_folder(folder: Path) -> None:
     """Have the names in a folder on the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

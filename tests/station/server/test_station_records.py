@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sqlalchemy import text
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from blemish.station import ingest as ingesting
+from blemish.station.journal import Place
 from tests.station.server.station_builders import Bench, FakeLine
 
 
@@ -35,6 +42,29 @@ def test_journal_is_ingested_once_and_found_by_filters(either: Bench) -> None:
         ("state", "hold", "disk"),
         ("missed", "request", "busy"),
     ]
+
+
+def test_records_are_on_the_disk_before_the_database_knows_them(
+    bench: Bench, line: FakeLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line may have written a record without having waited for the disk; a power cut would take it back."""
+    steps: list[str] = []
+    sync, store = ingesting.sync_segment, ingesting.store
+
+    def told_sync(folder: Path, number: int) -> None:
+        sync(folder, number)
+        steps.append(f"segment {number}")
+
+    def told_store(session: Session, **given: Any) -> Place:
+        steps.append("rows")
+        return store(session, **given)
+
+    monkeypatch.setattr(ingesting, "sync_segment", told_sync)
+    monkeypatch.setattr(ingesting, "store", told_store)
+    line.part()
+    bench.ingest()
+    bench.ingest()
+    assert steps == ["segment 1", "rows"], "nothing new needs no disk"
 
 
 def test_times_filter_half_open(bench: Bench, line: FakeLine) -> None:
