@@ -85,13 +85,16 @@ class LiveView:
         """Send events and pictures until either end has enough."""
         Thread(target=self.follow, name="live", daemon=True).start()
         tasks = [asyncio.create_task(each) for each in (self.send(), self.receive(), self.check())]
-        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(RuntimeError):
             await self.websocket.close(AWAY if self.ended else 1000)
-        for task in done:
-            task.result()
+        for outcome in outcomes:
+            # A page that has gone ends one task or two of them.
+            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
+                raise outcome
 
     def follow(self) -> None:
         """Read the line's events; runs in a thread of its own, and ends with the channel."""
