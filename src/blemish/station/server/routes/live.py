@@ -85,16 +85,14 @@ class LiveView:
         """Send events and pictures until either end has enough."""
         Thread(target=self.follow, name="live", daemon=True).start()
         tasks = [asyncio.create_task(each) for each in (self.send(), self.receive(), self.check())]
-        _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(RuntimeError):
             await self.websocket.close(AWAY if self.ended else 1000)
-        for outcome in outcomes:
-            # A page that has gone ends one task or two of them.
-            if isinstance(outcome, Exception) and not isinstance(outcome, WebSocketDisconnect):
-                raise outcome
+        for fault in [task.exception() for task in done]:  # a page that has gone may end two of them
+            if fault is not None:
+                raise fault
 
     def follow(self) -> None:
         """Read the line's events; runs in a thread of its own, and ends with the channel."""
