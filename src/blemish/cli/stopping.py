@@ -67,6 +67,14 @@ def without_a_dataset(options: Options) -> str:
     return f"Nothing is kept in {options['out']}. {AGAIN}"
 
 
+def after_backup(options: Options) -> str:
+    return f"{options['out']} may hold a part, which `station restore` refuses. Remove it, and start again."
+
+
+def after_restore(options: Options) -> str:
+    return f"{options['station']} may hold a part of a station. Remove it, and start again."
+
+
 def nothing_written(options: Options) -> str:
     return f"Nothing was written. {AGAIN}"
 
@@ -88,6 +96,8 @@ AFTER: Mapping[str, Callable[[Options], str]] = {
     "synth": without_a_dataset,
     "tasks": without_a_dataset,
     "split": after_split,
+    "backup": after_backup,
+    "restore": after_restore,
 }
 
 
