@@ -231,8 +231,8 @@ class TlsddSettings(PresetSettings):
     initial_scale: float = Field(10.0, ge=1, le=50)
     """First value of the learned scale."""
     log_scale: bool = False
-    """Whether the scale is learned by its logarithm: at the learning rate of the layers, the scale itself
-    hardly moves.
+    """Whether the scale of the distances is learned by its logarithm: at the learning rate of the layers, the
+    scale itself hardly moves.
     """
     centred: bool = False
     """Whether the last layer of the embedding takes hidden vectors less their running mean; without, all

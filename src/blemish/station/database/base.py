@@ -1,4 +1,4 @@
-"""What every table of the station shares: the declarative base and the types that hold on both engines."""
+"""Declarative base of the station's tables, and column types that hold on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

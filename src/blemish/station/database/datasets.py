@@ -20,7 +20,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Choice:
-    """What images a data set takes; None and () take all. lots: by their names"""
+    """Filter of the images that a data set takes; None and () take all. lots: by their names"""
 
     line_ids: Sequence[int] = ()
     lots: Sequence[str] = ()

@@ -65,7 +65,7 @@ class DecisionRow(Numbered):
 
 
 class PromotionRow(Numbered):
-    """What a line runs from a moment on, append-only; the newest of a kind holds.
+    """Change of the bundle that a line runs, append-only; the newest of a kind holds.
 
     kind: promote, rollback or shadow; bundle_id: None ends a shadow
     """

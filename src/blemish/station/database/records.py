@@ -26,7 +26,7 @@ AUDITS = and_(InspectionRow.audit, InspectionRow.verdict == "OK")
 
 @dataclass(frozen=True)
 class Filter:
-    """What inspections are asked for; None and () take all. until: exclusive; part: text within the serial"""
+    """Filter of inspections; None and () take all. until: exclusive; part: text within the serial"""
 
     line_id: int | None = None
     verdicts: Sequence[str] = ()

@@ -50,7 +50,7 @@ class ShadowBody(fields.Body):
 
 
 class Promotion(Answer):
-    """What a line runs from a moment on. bundle_id: None where a shadow ended"""
+    """Change of the bundle that a line runs. bundle_id: None where a shadow ended"""
 
     id: int
     line_id: int
