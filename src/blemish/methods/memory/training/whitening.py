@@ -1,0 +1,30 @@
+"""Projection of features on their principal components, each brought to unit variance.
+
+Letters: P patches, C channels, D dimensions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LEAST_DEVIATION = 1e-6
+
+
+def whitening(features: Tensor, dimensions: int, *, floor: float) -> tuple[Tensor, Tensor]:
+    """Mean [C] and matrix [C, D] such that (f − mean) @ matrix has uncorrelated columns of variance 1 or less.
+
+    Channels are brought to variance 1 first, so that components are of what varies together, not of what a
+    network gives in large numbers.
+    features: [P, C]; dimensions: D at most; floor: share of the mean variance that is added to each
+    component's before it is divided by
+    """
+    values = features.double()
+    mean = values.mean(0)
+    deviation = values.std(0, correction=0).clamp(min=LEAST_DEVIATION)
+    scaled = (values - mean) / deviation
+    variances, components = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
+    largest = variances.argsort(descending=True)[:dimensions]
+    kept = variances[largest].clamp(min=0) + floor * variances.clamp(min=0).mean()
+    matrix = components[:, largest] / kept.clamp(min=LEAST_DEVIATION).sqrt() / deviation[:, None]
+    return mean.float(), matrix.float()
