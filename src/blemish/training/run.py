@@ -106,9 +106,7 @@ def save_fitted(
             (each.sample, assemble(inference, trainer.networks(each.modules), manifest, "validation"))
             for each in fitted.held_out
         )
-        manifest, judged = with_operating_point(
-            manifest, inspector, own, request, trainer.reporter, held_out
-        )
+        manifest, judged = with_operating_point(manifest, inspector, own, request, trainer.reporter, held_out)
         note_evidence(judged, manifest, own, inspector.inference, networks, trainer)
     return save_bundle(path, manifest, networks)
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.dataset.samples import Dataset
 from blemish.methods.base import BaseMethod
-from blemish.methods.capabilities import ExportsGraphs, GraphPlan
+from blemish.methods.capabilities import (
+    CorrectedBundle,
+    CorrectedImage,
+    CorrectionKind,
+    ExportsGraphs,
+    GraphPlan,
+    StoredCorrection,
+    TakesCorrections,
+)
 from blemish.methods.common.graphs import FIXED_SIDE
 from blemish.methods.contract import Fitted, Graph, Networks, StageSteps, Summary, SweptCurves, Trainer
+from blemish.methods.memory.corrections import Corrector
 from blemish.methods.memory.inference import (
     FEATURES,
     HEAD,
@@ -28,18 +37,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs):
+class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
     """The method's object; imports torch only where networks are built."""
 
     name = "memory"
     title = "Memory of good patches"
     summary = Summary(
-        needs="Images of good parts; one is enough to begin with. Marks of any kind, labels, boxes or outlines, "
-        "are learned from as soon as there are some.",
+        needs="Images of good parts; one is enough to begin with. Marks of any kind, labels, boxes or "
+        "outlines, are learned from as soon as there are some.",
         gives="A map of how far each place is from what is good, outlines, and a verdict; no classes.",
         cost="Minutes of training.",
-        when="There are good parts and no defects yet, or few; defects of kinds that nobody has seen must alarm; "
-        "false alarms are to be corrected on the line.",
+        when="There are good parts and no defects yet, or few; defects of kinds that nobody has seen must "
+        "alarm; false alarms are to be corrected on the line.",
     )
     settings_type = MemorySettings
     memory_type = MemoryState
@@ -68,7 +77,13 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs):
 
         settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
         state = MemoryState.model_validate(manifest.memory)
-        counts = PatchCounts(state.patches, state.positives, len(state.validation), state.far)
+        counts = PatchCounts(
+            state.patches,
+            state.positives,
+            len(state.validation),
+            state.far,
+            state.far if state.head else 0,
+        )
         modules: dict[str, nn.Module] = {
             FEATURES: FeatureNetwork(settings),
             PATCHES: Patches(counts, state.dimensions),
@@ -100,6 +115,29 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs):
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
         return served(graphs, tensors, head=MemoryState.model_validate(manifest.memory).head)
+
+    def correct(
+        self,
+        kind: CorrectionKind,
+        images: Sequence[CorrectedImage],
+        networks: Networks,
+        tensors: Mapping[str, Tensors],
+        manifest: Manifest,
+        *,
+        by: str = "",
+        on: str = "",
+    ) -> CorrectedBundle:
+        corrector = Corrector(self.inference(manifest), networks, tensors, manifest.memory)
+        return corrector.corrected(kind, images, by=by, on=on)
+
+    def undo(
+        self, kind: CorrectionKind, networks: Networks, tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> CorrectedBundle:
+        return Corrector(self.inference(manifest), networks, tensors, manifest.memory).undone(kind)
+
+    def corrections(self, manifest: Manifest) -> tuple[StoredCorrection, ...]:
+        found = MemoryState.model_validate(manifest.memory).corrections
+        return tuple(StoredCorrection(each.kind, tuple(each.images), each.by, each.on) for each in found)
 
 
 METHOD = MemoryMethod()

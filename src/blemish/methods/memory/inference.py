@@ -6,15 +6,15 @@ dimensions of a patch's features; M good patches, N defective ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.arrays import Pixels
+from blemish.arrays import Box, Pixels
 from blemish.defect import Defect
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
@@ -22,9 +22,7 @@ from blemish.images.tiling import Tiling, dense_maps, pad_to_multiple, planes
 from blemish.methods.common.alignment import Alignment, Move, found_move, gray, moved
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
-from blemish.methods.memory.nearest import PatchMemory
-from blemish.methods.memory.positives import Positives
-from blemish.methods.memory.scale import in_unit_range, standardised
+from blemish.methods.memory.judging import HeadWord, Judgement, PatchJudge, word_of
 from blemish.methods.memory.settings import MemorySettings
 from blemish.methods.memory.state import MemoryState
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
@@ -36,19 +34,17 @@ Floats = NDArray[np.float32]
 
 
 class OpenedPatches:
-    """Keeps what was made of the patches of the network used last."""
+    """Keeps the judge by the patches of the network used last, so that it is prepared once."""
 
     def __init__(self) -> None:
-        self._last: tuple[Network, PatchMemory, Positives] | None = None
+        self._last: tuple[Network, PatchJudge] | None = None
 
-    def of(self, network: Network, *, good: int, neighbours: int) -> tuple[PatchMemory, Positives]:
-        """Memory of the first `good` rows of a network, and the defective patches behind them."""
+    def judge(self, network: Network, state: MemoryState, *, neighbours: int) -> PatchJudge:
         last = self._last
         if last is None or last[0] is not network:
             rows = network(NO_INPUT)
-            memory = PatchMemory(np.ascontiguousarray(rows[:good]), neighbours)
-            last = self._last = network, memory, Positives.beside(memory, rows[good:])
-        return last[1], last[2]
+            last = self._last = network, PatchJudge.of(rows, state, neighbours=neighbours)
+        return last[1]
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ class MemoryInference:
         return self.threshold
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
-        """[B, D, h, w] of features, [M + N, D] of patches, [B, 2, h, w] of the head's log odds; [1, 3, s, s]."""
+        """[B, D, h, w] of features, [M + N, D] of patches, [B, 2, h, w] of log odds, [1, 3, s, s]."""
         if network == REFERENCE:
             return 1, 3, self.size, self.size
         if network == PATCHES:
@@ -113,8 +109,9 @@ class MemoryInference:
     def forward(self, pixels: Pixels, networks: Networks) -> Floats:
         """Score map [H, W] in [0, 1]; of a resized image the image's score stands in one more row."""
         features, move = self.features(pixels, networks)
-        found = self.values(features, networks)
-        score_map = self.in_pixels(found.places, (pixels.shape[0], pixels.shape[1]), move)
+        found = self.judged(features, networks)
+        places = found.places.reshape(features.shape[1:])
+        score_map = self.in_pixels(places, (pixels.shape[0], pixels.shape[1]), move)
         if self.tiles is not None:
             return score_map
         return np.concatenate([score_map, np.full((1, score_map.shape[1]), found.image, np.float32)])
@@ -124,7 +121,7 @@ class MemoryInference:
         return self.forward(pixels, networks)[: pixels.shape[0]]
 
     def features(self, pixels: Pixels, networks: Networks) -> tuple[Floats, Move | None]:
-        """Whitened features of each patch, [D, h, w], and the move of the reference onto the image, if any."""
+        """Whitened features of each patch, [D, h, w], and the move back onto the image, if it was moved."""
         network = networks[FEATURES]
         if self.tiles is not None:
             whole = pad_to_multiple(pixels, self.multiple)
@@ -153,31 +150,39 @@ class MemoryInference:
             places = moved(resized_map(places, (self.size, self.size)), move)
         return resized_map(places, size)
 
-    def values(self, features: Floats, networks: Networks) -> PlacesAndImage:
-        """Score of each place and of the image, in [0, 1]. features: [D, h, w]"""
-        memory, positives = self.patches(networks)
-        rows = patches_of(features)
-        distances = memory.distances(rows)
-        deviations = standardised(distances, self.state.distance)
-        whole = float(deviations.max())
-        if self.state.head:
-            assert self.state.place is not None
-            log_odds = networks[HEAD](features[None])[0]
-            deviations = np.maximum(deviations, standardised(log_odds[0].ravel(), self.state.place))
-            whole = max(whole, head_deviations(log_odds, self.state))
-        values = in_unit_range(deviations)
-        if len(positives):
-            values = np.maximum(values, positives.alarms(rows))
-        image_score = max(in_unit_range(whole), float(values.max()))
-        return PlacesAndImage(values.reshape(features.shape[1:]).astype(np.float32), image_score)
+    def judged(self, features: Floats, networks: Networks) -> Judgement:
+        """Scores of each place, row by row, and of the image. features: [D, h, w]"""
+        judge = self.opened.judge(networks[PATCHES], self.state, neighbours=self.neighbours)
+        return judge.judged(patches_of(features), self.head_word(features, networks))
 
-    def patches(self, networks: Networks) -> tuple[PatchMemory, Positives]:
-        """Good and defective patches of the bundle."""
-        return self.opened.of(networks[PATCHES], good=self.state.patches, neighbours=self.neighbours)
+    def head_word(self, features: Floats, networks: Networks) -> HeadWord | None:
+        """What the head says of an image; None without one. features: [D, h, w]
 
-    def decide(
-        self, raw: Floats, pixels: Pixels, networks: Networks, *, with_maps: bool
-    ) -> ImageFindings:
+        Of tiles put together, it says nothing on the image as a whole.
+        """
+        if not self.state.head:
+            return None
+        word = word_of(networks[HEAD](features[None])[0], self.state)
+        return replace(word, image=float(word.places.max())) if self.tiles is not None else word
+
+    def places_in(self, box_xyxy: Box, size: tuple[int, int], places: tuple[int, ...]) -> NDArray[np.intp]:
+        """Numbers of the patches whose centres lie in a box, row by row; at least that nearest to its middle.
+
+        size: (H, W); places: (h, w)
+        """
+        height, width = (
+            size if self.size is not None else [side * self.stride for side in places]
+        )  # tiles continue the image
+        rows = (np.arange(places[0]) + 0.5) * height / places[0]
+        columns = (np.arange(places[1]) + 0.5) * width / places[1]
+        left, top, right, bottom = box_xyxy
+        inside = ((rows >= top) & (rows < bottom))[:, None] & ((columns >= left) & (columns < right))[None]
+        if not inside.any():
+            row = int(np.abs(rows - (top + bottom) / 2).argmin())
+            inside[row, int(np.abs(columns - (left + right) / 2).argmin())] = True
+        return np.flatnonzero(inside)
+
+    def decide(self, raw: Floats, pixels: Pixels, networks: Networks, *, with_maps: bool) -> ImageFindings:
         """Regions from the threshold on, and the image's score.
 
         Where the image as a whole is called defective and no place is, its strongest place is the defect.
@@ -196,9 +201,7 @@ class MemoryInference:
     def regions(self, values: Floats) -> list[Region]:
         """Components of the pixels from the threshold on, in reading order."""
         return list(
-            regions_above(
-                values, self.threshold, join_distance=self.join_distance, min_area=self.min_area
-            )
+            regions_above(values, self.threshold, join_distance=self.join_distance, min_area=self.min_area)
         )
 
     def region(self, raw: Floats, part: RunLengthMask, size: tuple[int, int]) -> Region | None:
@@ -226,21 +229,6 @@ class MemoryInference:
     def rows_around(self, height: int, width: int) -> int:
         """None: a region is measured by the map alone."""
         return 0
-
-
-@dataclass(frozen=True)
-class PlacesAndImage:
-    """Scores in [0, 1]. places: [h, w]; image: at least the highest of them"""
-
-    places: Floats
-    image: float
-
-
-def head_deviations(log_odds: Floats, state: MemoryState) -> float:
-    """Deviations of the image above good ones, by its strongest place or as a whole. log_odds: [2, h, w]"""
-    assert state.place is not None and state.image is not None
-    of_place = standardised(float(log_odds[0].max()), state.place)
-    return max(of_place, standardised(float(log_odds[1].max()), state.image))
 
 
 def strongest_place(values: Floats) -> Region:

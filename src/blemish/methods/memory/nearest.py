@@ -56,7 +56,7 @@ class PatchMemory:
     def distances(self, patches: Floats, *, without: NDArray[np.bool_] | None = None) -> Floats:
         """Reweighted distance of each patch to the nearest row, [P].
 
-        patches: [P, D]; without: rows that count as not there, [M], not all of them
+        patches: [P, D], at least one; without: rows that count as not there, [M], not all of them
         """
         parts = [patches[first : first + AT_ONCE] for first in range(0, len(patches), AT_ONCE)]
         return np.concatenate([self.distances_of_some(part, without) for part in parts])
@@ -87,6 +87,6 @@ def weights(distances: Floats) -> Floats:
     return np.where(alone, 1, 1 - raised[:, 0] / raised.sum(axis=1)).astype(np.float32)
 
 
-def farthest(values: Floats, count: int) -> Numbers:
+def highest(values: Floats, count: int) -> Numbers:
     """Numbers of the `count` highest values, the highest first; of equal ones the first. values: [n]"""
     return np.argsort(-values, kind="stable")[:count]

@@ -1,7 +1,7 @@
 """Patches of rejected images: places near one of them alarm, whatever the memory and the head say.
 
-How near is decided by the good patches: a ball about each defective one that ends well before the nearest good
-one, so that no good patch of the memory is in any. Letters: P patches, N defective ones, D dimensions.
+How near is decided by the good patches: a ball about each defective one that ends well before the nearest
+good one, so that no good patch of the memory is in any. Letters: P patches, N defective ones, D dimensions.
 """
 
 from __future__ import annotations

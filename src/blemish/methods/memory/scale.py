@@ -32,7 +32,7 @@ def standardised(values: Values, standard: Standard) -> Values:
 
 
 def in_unit_range(deviations: Values) -> Values:
-    """Deviations as values in [0, 1]: 1/2 at the mean of good images' highest; no two become one far above."""
+    """Deviations as values in [0, 1], 1/2 at the mean of good images' highest; far above none are equal."""
     return 0.5 + 0.5 * deviations / (SOFTNESS + abs(deviations))
 
 

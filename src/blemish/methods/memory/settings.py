@@ -1,6 +1,7 @@
 """Every setting of the memory of good patches, with its reason.
 
-Sources: Roth et al. 2022 (PatchCore) for the memory; Rolih, Fučka & Skočaj 2024 (SuperSimpleNet) for the head.
+Sources: Roth et al. 2022 (PatchCore) for the memory; Rolih, Fučka & Skočaj 2024 (SuperSimpleNet) for the
+head.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class MemorySettings(PresetSettings):
     dimensions: int = Field(128, ge=2)
     """Dimensions that principal components leave of the features; each is brought to unit variance."""
     whitening_floor: float = Field(0.1, ge=0)
-    """Share of the mean variance that is added to each component's before it is divided by, so that components
+    """Share of the mean variance that is added to each component's before it is divided by, so that those
     that hardly vary on good parts are not all noise.
     """
 
@@ -86,8 +87,8 @@ class MemorySettings(PresetSettings):
     pool: int = Field(60_000, ge=100)
     """Patches that those are chosen from, as many of each image."""
     neighbours: int = Field(9, ge=1)
-    """Patches of the memory around the nearest that its distance is weighed by, PatchCore's b; 1: the distance
-    as it is.
+    """Patches of the memory around the nearest that its distance is weighed by, PatchCore's b; 1: the
+    distance as it is.
     """
     light_views: int = Field(0, ge=0, le=20)
     """Copies of each good image under another light whose patches are put into the memory as well, drawn from
@@ -101,8 +102,8 @@ class MemorySettings(PresetSettings):
     blur: shared.Blur = 0.0
     jpeg: shared.Jpeg = 0.0
     held_out_images: int = Field(10, ge=1)
-    """Good validation images from which on distances are standardised on these. With fewer, all good images go
-    into the memory, and each is judged by the patches of the others.
+    """Good validation images from which on distances are standardised on these. With fewer, all good images
+    go into the memory, and each is judged by the patches of the others.
     """
 
     head: Annotated[Literal["auto", "off"], Group("Head, learned from marked images")] = "auto"
@@ -142,7 +143,8 @@ class MemorySettings(PresetSettings):
             )
         if self.size is not None and self.tile is not None:
             raise ValueError(
-                f"tile has no effect with size={self.size}. Received: {self.tile}. Leave it out, or set size=null."
+                f"tile has no effect with size={self.size}. Received: {self.tile}. Leave it out, or set "
+                "size=null."
             )
         if self.size is None and self.align != "none":
             raise ValueError(

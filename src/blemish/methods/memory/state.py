@@ -18,9 +18,9 @@ class Standard(Strict):
 
 
 class KnownImage(Strict):
-    """Validation image whose farthest patches the bundle holds.
+    """Validation image whose highest patches the bundle holds.
 
-    head: its standardised score by the head; None without one
+    head: deviations of the image as a whole above good ones, by the head; None without one
     """
 
     id: str
@@ -31,12 +31,12 @@ class KnownImage(Strict):
 class Correction(Strict):
     """A correction of the bundle.
 
-    kind: "accept" adds good patches, "reject" defective ones; images: their names and the SHA-256 of each
+    kind: "accept" adds good patches, "reject" defective ones; images: SHA-256 of each, by its name
     patches: that were added, behind those before them; by, on: who made it and when, if told
     """
 
     kind: Literal["accept", "reject"]
-    images: tuple[tuple[str, str], ...]
+    images: dict[str, str]
     patches: int = Field(ge=0)
     by: str = ""
     on: str = ""
@@ -45,9 +45,10 @@ class Correction(Strict):
 class MemoryState(Memory):
     """Memory of a bundle of this method.
 
-    dimensions: of a patch's features; patches, positives: numbers of good and of defective ones; head: whether a head stands beside them
+    dimensions: of a patch's features; patches, positives: numbers of good and of defective ones
+    head: whether a head stands beside them
     distance: of the distance to the memory; place, image: of the head's log odds of a place and of the image
-    far: patches that are held of each of `validation`
+    far: patches that are held of each of `validation`, its highest
     """
 
     dimensions: int = Field(ge=1)
@@ -60,3 +61,8 @@ class MemoryState(Memory):
     far: int = Field(0, ge=0)
     validation: tuple[KnownImage, ...] = ()
     corrections: tuple[Correction, ...] = ()
+
+    @property
+    def accepted(self) -> int:
+        """Good patches that corrections added, behind all others."""
+        return sum(each.patches for each in self.corrections if each.kind == "accept")

@@ -67,9 +67,7 @@ class FeatureNetwork(nn.Module):
         """Maps interpolated to the resolution of the first."""
         first = maps[0]
         coarser = (
-            F.interpolate(
-                level, scale_factor=2.0**number, mode="bilinear", align_corners=False
-            )
+            F.interpolate(level, scale_factor=2.0**number, mode="bilinear", align_corners=False)
             for number, level in enumerate(maps[1:], start=1)
         )
         return [first, *coarser]

@@ -44,11 +44,7 @@ class DefectHead(nn.Module):
         """Log odds of each place [B, 1, h, w] and of the image [B, 1], from what the adaptor gives."""
         places = self.places(adapted)
         surroundings = self.image(torch.cat([adapted, places], 1))
-        pooled = [
-            pool(values)
-            for values in (surroundings, places)
-            for pool in (highest, mean)
-        ]
+        pooled = [pool(values) for values in (surroundings, places) for pool in (highest, mean)]
         return places, self.verdict(torch.cat(pooled, 1))
 
 

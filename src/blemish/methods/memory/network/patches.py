@@ -14,20 +14,25 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class PatchCounts:
-    """Numbers of patches, see the letters above."""
+    """Numbers of patches, see the letters above. far_words: F with a head, else 0"""
 
     good: int
     defective: int = 0
     images: int = 0
     far: int = 0
+    far_words: int = 0
 
 
 class Patches(nn.Module):
-    """Patches of a bundle. good: [M, D]; defective: [N, D]; far: [V, F, D] in fp16"""
+    """Patches of a bundle. good: [M, D]; defective: [N, D]; far: [V, F, D] in fp16
+
+    far_words: deviations of these by the head, [V, F]; [V, 0] without one
+    """
 
     good: Tensor
     defective: Tensor
     far: Tensor
+    far_words: Tensor
 
     def __init__(self, counts: PatchCounts, dimensions: int) -> None:
         super().__init__()
@@ -35,6 +40,7 @@ class Patches(nn.Module):
         self.register_buffer("defective", torch.zeros(counts.defective, dimensions))
         far = torch.zeros(counts.images, counts.far, dimensions, dtype=torch.float16)
         self.register_buffer("far", far)
+        self.register_buffer("far_words", torch.zeros(counts.images, counts.far_words))
 
     def forward(self, _inputs: Tensor) -> Tensor:
         """Good patches, and behind them the defective ones, [M + N, D], whatever the input."""

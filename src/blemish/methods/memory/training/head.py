@@ -1,8 +1,8 @@
 """Training of the head on features: marked defects, and good patches that noise makes defective.
 
 Source: Rolih, Fučka & Skočaj 2024 (SuperSimpleNet), sections 3.3 to 3.5: noise in blobs on good patches
-alone, focal and truncated L1 loss. Deviations: half of the images get noise, not a copy of each; patches whose
-label is not known count for nothing.
+alone, focal and truncated L1 loss. Deviations: half of the images get noise, not a copy of each; patches
+whose label is not known count for nothing.
 Letters: B images of a batch, D dimensions, h, w places.
 """
 
@@ -54,7 +54,8 @@ class HeadImages:
         rows = [self.drawn(number, generator) for number in range(self.settings.head_batch)]
         names = ("features", "targets", "defective", "noisy")
         return {
-            name: torch.from_numpy(np.stack(parts)) for name, parts in zip(names, zip(*rows, strict=True), strict=True)
+            name: torch.from_numpy(np.stack(parts))
+            for name, parts in zip(names, zip(*rows, strict=True), strict=True)
         }
 
     def drawn(self, number: int, generator: Generator) -> tuple[NDArray[np.generic], ...]:

@@ -53,9 +53,7 @@ def regime_of(dataset: Dataset, settings: MemorySettings) -> Regime:
             f"Received: {len(dataset.split('train'))} images, all of them marked. Add images of good parts."
         )
     marked = tuple(
-        sample
-        for sample in dataset.split("train")
-        if sample.is_defective and not is_doubtful(sample)
+        sample for sample in dataset.split("train") if sample.is_defective and not is_doubtful(sample)
     )
     defective = marked if settings.head == "auto" else ()
     return Regime(dataset, good, defective, held_out, sentence(good, marked, settings), notes(good))

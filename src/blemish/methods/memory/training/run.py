@@ -18,24 +18,29 @@ from blemish.dataset.ignored import is_doubtful
 from blemish.dataset.outlined import outlined
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.samples import SampleReader
-from blemish.methods.contract import Fitted, HeldOut, Network, SweptCurves, Trainer
+from blemish.methods.contract import Fitted, HeldOut, Network, Networks, SweptCurves, Trainer
 from blemish.methods.memory.inference import (
     FEATURES,
     HEAD,
     PATCHES,
     REFERENCE,
     MemoryInference,
-    head_deviations,
     inference_from,
     patches_of,
     square,
 )
-from blemish.methods.memory.nearest import PatchMemory, farthest
+from blemish.methods.memory.nearest import PatchMemory, highest
 from blemish.methods.memory.network import DefectHead, FeatureNetwork, PatchCounts, Patches, Reference
 from blemish.methods.memory.scale import in_unit_range, standard_of, standardised
 from blemish.methods.memory.settings import MemorySettings
 from blemish.methods.memory.state import KnownImage, MemoryState, Standard
-from blemish.methods.memory.training.good_patches import QUARTERS, GoodPatches, collect, quarters, set_whitening
+from blemish.methods.memory.training.good_patches import (
+    QUARTERS,
+    GoodPatches,
+    collect,
+    quarters,
+    set_whitening,
+)
 from blemish.methods.memory.training.head import HeadImages, head_stage
 from blemish.methods.memory.training.regime import Regime, regime_of
 from blemish.methods.memory.training.store import FeatureStore
@@ -55,6 +60,17 @@ def fit(dataset: Dataset, settings: MemorySettings, trainer: Trainer) -> Fitted:
     regime = regime_of(dataset, settings)
     trainer.note(regime.sentence)
     return MemoryTraining(dataset, settings, trainer, regime).run()
+
+
+@dataclass(frozen=True)
+class FarPatches:
+    """Highest patches of validation images. rows: [V, F, D]
+
+    words: deviations by the head, [V, F]; [V, 0] without one
+    """
+
+    rows: NDArray[np.float16]
+    words: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -85,8 +101,9 @@ class MemoryTraining:
         if network is not None:
             place, image = self.head_standards(network)
             state = state.model_copy(update={"place": place, "image": image})
-        validation, far = self.validation_patches(memory, state, network)
-        state = state.model_copy(update={"validation": validation, "far": far.shape[1]})
+        modules = self.modules(good.rows, self.none_far, head)
+        validation, far = self.validation_patches(state, self.trainer.networks(modules))
+        state = state.model_copy(update={"validation": validation, "far": far.rows.shape[1]})
         modules = self.modules(good.rows, far, head)
         threshold, curves = self.threshold(state, own, modules)
         return Fitted(
@@ -174,12 +191,15 @@ class MemoryTraining:
         return standard_of(np.array(highest or [each.distance for each in own]))
 
     def modules(
-        self, rows: NDArray[np.float32], far: NDArray[np.float16], head: DefectHead | None
+        self, rows: NDArray[np.float32], far: FarPatches, head: DefectHead | None
     ) -> dict[str, nn.Module]:
-        """Networks of a bundle. rows: good patches, [M, D]; far: of validation images, [V, F, D]"""
-        patches = Patches(PatchCounts(len(rows), images=far.shape[0], far=far.shape[1]), self.dimensions)
+        """Networks of a bundle. rows: good patches, [M, D]; far: of validation images"""
+        images, count = far.rows.shape[:2]
+        counts = PatchCounts(len(rows), images=images, far=count, far_words=far.words.shape[1])
+        patches = Patches(counts, self.dimensions)
         patches.good.copy_(torch.from_numpy(rows))
-        patches.far.copy_(torch.from_numpy(far))
+        patches.far.copy_(torch.from_numpy(far.rows))
+        patches.far_words.copy_(torch.from_numpy(far.words))
         learned = {} if head is None else {HEAD: head}
         return {FEATURES: self.network, PATCHES: patches, **learned, **self.reference}
 
@@ -190,7 +210,7 @@ class MemoryTraining:
         alone = len(self.regime.good) == 1
         for number, sample in enumerate(self.regime.good):
             left_out = JUDGED_QUARTERS if alone else (number,)
-            yield HeldOut(sample, self.modules(good.without(left_out), self.no_patches, head))
+            yield HeldOut(sample, self.modules(good.without(left_out), self.none_far, head))
 
     # Head
 
@@ -213,7 +233,9 @@ class MemoryTraining:
 
         Of those that it did not learn from, where there are any.
         """
-        outputs = [network(self.store.of(sample)[None])[0] for sample in self.regime.held_out or self.regime.good]
+        outputs = [
+            network(self.store.of(sample)[None])[0] for sample in self.regime.held_out or self.regime.good
+        ]
         return (
             standard_of(np.array([output[0].max() for output in outputs], np.float64)),
             standard_of(np.array([output[1].max() for output in outputs], np.float64)),
@@ -222,26 +244,31 @@ class MemoryTraining:
     # Validation images
 
     @property
-    def no_patches(self) -> NDArray[np.float16]:
-        return np.zeros((0, 0, self.dimensions), np.float16)
+    def none_far(self) -> FarPatches:
+        return FarPatches(np.zeros((0, 0, self.dimensions), np.float16), np.zeros((0, 0), np.float32))
 
     def validation_patches(
-        self, memory: PatchMemory, state: MemoryState, head: Network | None
-    ) -> tuple[tuple[KnownImage, ...], NDArray[np.float16]]:
-        """Validation images with their farthest patches, [V, F, D], for reports of later corrections."""
-        known, far = [], []
+        self, state: MemoryState, networks: Networks
+    ) -> tuple[tuple[KnownImage, ...], FarPatches]:
+        """Validation images and their highest patches, for reports of later corrections."""
+        inference = self.inference(state, threshold=0.5)
+        known, rows, words = [], [], []
         for sample in self.regime.dataset.split("val"):
             if is_doubtful(sample):
                 continue
             features = self.store.of(sample)
-            rows = patches_of(features)
-            far.append(rows[farthest(memory.distances(rows), FAR)].astype(np.float16))
-            score = None if head is None else head_deviations(head(features[None])[0], state)
-            known.append(KnownImage(id=sample.id, defective=sample.is_defective, head=score))
-        if not far:
-            return (), self.no_patches
-        count = min(map(len, far))
-        return tuple(known), np.stack([rows[:count] for rows in far])
+            head = inference.head_word(features, networks)
+            chosen = highest(inference.judged(features, networks).places, FAR)
+            rows.append(patches_of(features)[chosen].astype(np.float16))
+            words.append(np.zeros(0, np.float32) if head is None else head.places[chosen])
+            image = None if head is None else head.image
+            known.append(KnownImage(id=sample.id, defective=sample.is_defective, head=image))
+        if not known:
+            return (), self.none_far
+        count = min(map(len, rows))
+        return tuple(known), FarPatches(
+            np.stack([each[:count] for each in rows]), np.stack([each[:count] for each in words])
+        )
 
     def threshold(
         self, state: MemoryState, own: Sequence[Highest], modules: dict[str, nn.Module]
@@ -266,6 +293,6 @@ class MemoryTraining:
         if self.settings.threshold is not None:
             return self.settings.threshold, SweptCurves()
         good = [
-            inference.values(self.store.of(sample), networks).image for sample in self.regime.held_out
+            inference.judged(self.store.of(sample), networks).image for sample in self.regime.held_out
         ] or [float(in_unit_range(standardised(each.distance, state.distance))) for each in own]
         return float(np.nextafter(np.float32(max(good)), np.float32(1))), SweptCurves()

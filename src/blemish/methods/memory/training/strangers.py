@@ -44,7 +44,9 @@ def notes_on_strangers(samples: Sequence[Sample], highest: Sequence[Highest]) ->
     logs = np.log([max(each.distance, 1e-6) for each in highest])
     median = float(np.median(logs))
     spread = max(1.4826 * float(np.median(np.abs(logs - median))), 1e-3)
-    strange = [number for number in np.argsort(-logs, kind="stable") if logs[number] > median + SPREADS * spread]
+    strange = [
+        number for number in np.argsort(-logs, kind="stable") if logs[number] > median + SPREADS * spread
+    ]
     if not strange:
         return ()
     named = ", ".join(

@@ -24,9 +24,7 @@ COVERED = 0.1  # share of a patch from which it is defective, or half the most t
 Targets = NDArray[np.int8]  # [h, w]
 
 
-def targets(
-    sample: Sample, size: Size, distances: NDArray[np.float32], settings: MemorySettings
-) -> Targets:
+def targets(sample: Sample, size: Size, distances: NDArray[np.float32], settings: MemorySettings) -> Targets:
     """Defective, good or unknown for each patch, [h, w].
 
     Outlined pixels are defective. In a box the patches farthest from the memory are, the others unknown. An
@@ -51,16 +49,16 @@ def targets(
 def box_mask(box_xyxy: Sequence[float], size: Size) -> NDArray[np.bool_]:
     """Pixels [H, W] that a box touches, at least one."""
     height, width = size
-    left, top = (min(max(0, int(edge)), side - 1) for edge, side in zip(box_xyxy[:2], (width, height), strict=True))
+    left, top = (
+        min(max(0, int(edge)), side - 1) for edge, side in zip(box_xyxy[:2], (width, height), strict=True)
+    )
     right, bottom = max(left + 1, int(np.ceil(box_xyxy[2]))), max(top + 1, int(np.ceil(box_xyxy[3])))
     mask = np.zeros(size, np.bool_)
     mask[top:bottom, left:right] = True
     return mask
 
 
-def covered(
-    mask: NDArray[np.bool_], places: tuple[int, ...], settings: MemorySettings
-) -> NDArray[np.bool_]:
+def covered(mask: NDArray[np.bool_], places: tuple[int, ...], settings: MemorySettings) -> NDArray[np.bool_]:
     """Patches [h, w] that a mask [H, W] covers enough of; of a mask that is not empty at least one."""
     pixels: Pixels = mask.astype(np.uint8)
     whole = pad_to_multiple(pixels, settings.multiple) if settings.size is None else pixels

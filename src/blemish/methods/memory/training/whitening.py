@@ -12,7 +12,7 @@ LEAST_DEVIATION = 1e-6
 
 
 def whitening(features: Tensor, dimensions: int, *, floor: float) -> tuple[Tensor, Tensor]:
-    """Mean [C] and matrix [C, D] such that (f − mean) @ matrix has uncorrelated columns of variance 1 or less.
+    """Mean [C] and matrix [C, D]; columns of (f − mean) @ matrix are uncorrelated, of variance 1 at most.
 
     Channels are brought to variance 1 first, so that components are of what varies together, not of what a
     network gives in large numbers.
