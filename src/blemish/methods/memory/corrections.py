@@ -129,15 +129,15 @@ class Corrector:
     ) -> Floats:
         """Highest patches of an image, or of each of its boxes, [·, D]. features: [D, h, w]"""
         patches = patches_of(features)
-        deviations, _ = judge.deviations(patches, word)
+        values = judge.judged(patches, word).places
         if image.boxes is None:
-            return patches[highest(deviations, REJECTED)]
+            return patches[highest(values, REJECTED)]
         size = (image.pixels.shape[0], image.pixels.shape[1])
         chosen: set[int] = set()
         for box in image.boxes:
             inside = self.inference.places_in(box, size, features.shape[1:])
             count = max(1, round(IN_BOX * len(inside)))
-            chosen |= {int(inside[number]) for number in highest(deviations[inside], count)}
+            chosen |= {int(inside[number]) for number in highest(values[inside], count)}
         return patches[sorted(chosen)]
 
 

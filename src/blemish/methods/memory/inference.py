@@ -23,12 +23,15 @@ from blemish.methods.common.alignment import Alignment, Move, found_move, gray, 
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.memory.judging import HeadWord, Judgement, PatchJudge, word_of
+from blemish.methods.memory.scale import in_unit_range
 from blemish.methods.memory.settings import MemorySettings
 from blemish.methods.memory.state import MemoryState
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
 from blemish.regions.runs import RunLengthMask
 
 FEATURES, PATCHES, HEAD, REFERENCE = "features", "patches", "head", "reference"  # names of networks
+LOUD = 3.0  # deviations from which the head's word on a place stands alone around it
+HALO = 3  # places that far around
 NO_INPUT = np.zeros((1, 1, 1, 1), np.float32)  # networks that hold data ignore their input
 Floats = NDArray[np.float32]
 
@@ -110,7 +113,7 @@ class MemoryInference:
         """Score map [H, W] in [0, 1]; of a resized image the image's score stands in one more row."""
         features, move = self.features(pixels, networks)
         found = self.judged(features, networks)
-        places = found.places.reshape(features.shape[1:])
+        places = self.outlined(found, features.shape[1:])
         score_map = self.in_pixels(places, (pixels.shape[0], pixels.shape[1]), move)
         if self.tiles is not None:
             return score_map
@@ -154,6 +157,18 @@ class MemoryInference:
         """Scores of each place, row by row, and of the image. features: [D, h, w]"""
         judge = self.opened.judge(networks[PATCHES], self.state, neighbours=self.neighbours)
         return judge.judged(patches_of(features), self.head_word(features, networks))
+
+    def outlined(self, found: Judgement, size: tuple[int, ...]) -> Floats:
+        """Scores of places, [h, w]: near those that the head calls defective, its own alone.
+
+        The memory's features are means over a neighbourhood, so that its outlines are wide.
+        """
+        if found.by_head is None:
+            return found.places.reshape(size)
+        by_head = found.by_head.reshape(size)
+        loud = (by_head >= in_unit_range(LOUD)).astype(np.uint8)
+        near = cv2.dilate(loud, np.ones((2 * HALO + 1, 2 * HALO + 1), np.uint8)).view(np.bool_)
+        return np.where(near, by_head, found.places.reshape(size))
 
     def head_word(self, features: Floats, networks: Networks) -> HeadWord | None:
         """What the head says of an image; None without one. features: [D, h, w]

@@ -31,10 +31,14 @@ class HeadWord:
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """Scores in [0, 1]. places: of each patch, [P]; image: at least the highest of them"""
+    """Scores in [0, 1]. places: of each patch, [P]; image: at least the highest of them
+
+    by_head: of each patch by the head and by what was rejected alone; None without a head
+    """
 
     places: Floats
     image: float
+    by_head: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,21 +57,21 @@ class PatchJudge:
 
     def judged(self, patches: Floats, head: HeadWord | None) -> Judgement:
         """Scores of an image's patches, and of the image. patches: [P, D]; head: None without one"""
-        deviations, whole = self.deviations(patches, head)
-        values = np.maximum(in_unit_range(deviations), self.positives.alarms(patches))
-        return Judgement(values.astype(np.float32), max(in_unit_range(whole), float(values.max())))
-
-    def deviations(self, patches: Floats, head: HeadWord | None) -> tuple[Floats, float]:
-        """Deviations above good images of each patch, [P], and of the image: the memory's or the head's."""
+        alarms = self.positives.alarms(patches)
         by_memory = standardised(self.memory.distances(patches), self.state.distance)
-        if head is None:
-            return by_memory, float(by_memory.max())
+        word = None if head is None else self.heard(patches, head)
+        deviations = by_memory if word is None else np.maximum(by_memory, word.places)
+        values = np.maximum(in_unit_range(deviations), alarms).astype(np.float32)
+        image = float(values.max()) if word is None else max(float(values.max()), in_unit_range(word.image))
+        if word is None:
+            return Judgement(values, image)
+        return Judgement(values, image, np.maximum(in_unit_range(word.places), alarms).astype(np.float32))
+
+    def heard(self, patches: Floats, head: HeadWord) -> HeadWord:
+        """The head's word, silent where a patch is like one that was accepted."""
         silent = self.like_accepted(patches)
-        deviations = np.maximum(by_memory, np.where(silent, SILENT, head.places))
-        whole = float(deviations.max())
-        if not silent[int(head.places.argmax())]:
-            whole = max(whole, head.image)
-        return deviations, whole
+        image = SILENT if silent[int(head.places.argmax())] else head.image
+        return HeadWord(np.where(silent, SILENT, head.places), float(image))
 
     def like_accepted(self, patches: Floats) -> NDArray[np.bool_]:
         """Patches that are like one that was accepted, [P]. patches: [P, D]"""

@@ -6,7 +6,9 @@ QUICK = Quick(
     overfit={
         "preset": "tiny",
         "backbone_level": "layer1+layer2+layer3",
-        "head_steps": 150,
+        "size": 192,
+        "head_batch": 4,
+        "head_steps": 200,
         "held_out_images": 1,
         "join_distance": 2,
     },

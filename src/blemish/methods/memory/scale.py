@@ -34,9 +34,3 @@ def standardised(values: Values, standard: Standard) -> Values:
 def in_unit_range(deviations: Values) -> Values:
     """Deviations as values in [0, 1], 1/2 at the mean of good images' highest; far above none are equal."""
     return 0.5 + 0.5 * deviations / (SOFTNESS + abs(deviations))
-
-
-def from_unit_range(values: Values) -> Values:
-    """Deviations of values in (0, 1), the reverse of `in_unit_range`."""
-    centred = 2 * values - 1
-    return SOFTNESS * centred / (1 - abs(centred))

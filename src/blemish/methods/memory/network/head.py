@@ -1,7 +1,8 @@
 """Head on whitened features: how likely each patch and the image are defective.
 
-Source: Rolih, Fučka & Skočaj 2024 (SuperSimpleNet), section 3. Deviation: it works on whitened components,
-not on the backbone's maps, so that it takes what the memory takes.
+Source: Rolih, Fučka & Skočaj 2024 (SuperSimpleNet), section 3. Deviations: it works on whitened components,
+not on the backbone's maps, so that it takes what the memory takes; a 1×1 convolution before the 5×5 one makes
+that eight times as cheap.
 Letters: B batch, D dimensions, h, w places.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-IMAGE_WIDTH = 64  # channels of the image's branch
+IMAGE_WIDTH = 32  # channels of the image's branch
 
 
 class DefectHead(nn.Module):
@@ -28,7 +29,8 @@ class DefectHead(nn.Module):
             nn.Conv2d(width, 1, 1, bias=False),
         )
         self.image = nn.Sequential(
-            nn.Conv2d(dimensions + 1, IMAGE_WIDTH, 5, padding=2, bias=False),
+            nn.Conv2d(dimensions + 1, IMAGE_WIDTH, 1, bias=False),
+            nn.Conv2d(IMAGE_WIDTH, IMAGE_WIDTH, 5, padding=2, bias=False),
             nn.BatchNorm2d(IMAGE_WIDTH),
             nn.ReLU(),
         )
