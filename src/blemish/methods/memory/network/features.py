@@ -1,18 +1,24 @@
 """Whitened features of patches: local means of a pretrained network's maps, projected and put together.
 
-Sources: Roth et al. 2022 (PatchCore), section 3.1, for the local means. Projection and interpolation commute,
-so that each map is projected at its own resolution, with fewer channels to interpolate.
+Sources: Roth et al. 2022 (PatchCore), section 3.1, for the local means; Sandler et al. 2018 (MobileNetV2),
+section 6.2, for EfficientNet-Lite0's maps, which are the expansions behind its stages: these end in few
+channels without an activation. Projection and interpolation commute, so that each map is projected at its own
+resolution, with fewer channels to interpolate.
 Letters: B batch, C channels of all maps, D dimensions, H, W pixels, h, w places of the finest map, P patches.
 """
 
 from __future__ import annotations
+
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from blemish.methods.memory.settings import MemorySettings
-from blemish.nn.backbones import backbone_stages
+from blemish.nn.backbones import LITE, backbone_stages
+from blemish.nn.efficientnet_lite import first_expansion
+from blemish.nn.resnets import STAGES
 
 
 class FeatureNetwork(nn.Module):
@@ -22,13 +28,20 @@ class FeatureNetwork(nn.Module):
         super().__init__()
         assert settings.backbone != "auto", "resolved before a network is built"
         self.levels = settings.levels
+        expands = settings.backbone == LITE
+        last = self.levels[-1]
         self.scale, self.stages, self.origin = backbone_stages(
             settings.backbone,
             settings.backbone_weights,
-            deepest=self.levels[-1],
+            deepest=STAGES[STAGES.index(last) + 1] if expands else last,
             setting="backbone_weights",
             original_strides=settings.backbone_strides == "original",
         )
+        self.expansions = nn.ModuleDict()
+        if expands:
+            behind = dict(zip(self.stages, list(self.stages.values())[1:], strict=False))
+            self.expansions.update({level: deepcopy(first_expansion(behind[level])) for level in self.levels})
+            del self.stages[list(self.stages)[-1]]
         self.eval()
         with torch.no_grad():
             side = settings.multiple
@@ -47,7 +60,8 @@ class FeatureNetwork(nn.Module):
         for name, stage in self.stages.items():
             features = stage(features)
             if name in self.levels:
-                found.append(F.avg_pool2d(features, 3, 1, 1, count_include_pad=False))
+                level = self.expansions[name](features) if name in self.expansions else features
+                found.append(F.avg_pool2d(level, 3, 1, 1, count_include_pad=False))
         return found
 
     def unprojected(self, images: Tensor) -> Tensor:
