@@ -304,6 +304,16 @@ class ExportsGraphs(ABC):
         """Networks that `Inference` calls, made of graphs and kept tensors. Imports no torch."""
 
 
+# Chains
+
+
+class MayGate:
+    """An inference half that outlines defects and yet may be a chain's gate before another one that does.
+
+    Its score is of the image as a whole, so that one that it calls OK may pass without the later stages.
+    """
+
+
 # Streaming: judging a web, an image without an end. The answer at a place depends on its surroundings alone.
 
 

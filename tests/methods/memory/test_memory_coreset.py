@@ -46,7 +46,9 @@ def test_equal_points_are_chosen_once_each() -> None:
 
 def test_whitened_features_are_uncorrelated_and_of_unit_variance() -> None:
     generator = np.random.default_rng(0)
-    features = (generator.standard_normal((500, 8)) @ generator.standard_normal((8, 8)) + 5).astype(np.float32)
+    features = (generator.standard_normal((500, 8)) @ generator.standard_normal((8, 8)) + 5).astype(
+        np.float32
+    )
     mean, matrix = whitening(torch.from_numpy(features), 8, floor=0)
     white = (features - mean.numpy()) @ matrix.numpy()
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(8), atol=1e-3)

@@ -42,7 +42,9 @@ def test_an_accepted_image_raises_no_alarm_again(
 ) -> None:
     before = inspector_of(load_bundle(corrected_from), device="cpu").inspect(false_alarm)
     assert before.verdict is not Verdict.OK
-    done = correct(request("accept", corrected_from, tmp_path / "b2", false_alarm, by="Ada", on="1 May"), quiet=True)
+    done = correct(
+        request("accept", corrected_from, tmp_path / "b2", false_alarm, by="Ada", on="1 May"), quiet=True
+    )
     after = inspector_of(load_bundle(done.path), device="cpu").inspect(false_alarm)
     assert after.verdict is Verdict.OK
     assert done.sentences[0].startswith(f"sticker.png: {before.verdict.name} (")
@@ -66,7 +68,14 @@ def test_boxes_say_where_a_rejected_image_is_defective(corrected_from: Path, tmp
         "images": [{"id": 1, "file_name": "faint.png", "width": 96, "height": 96}],
         "categories": [{"id": 1, "name": "spot"}],
         "annotations": [
-            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [x - 6, y - 6, 12, 12], "area": 144, "iscrowd": 0}
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [x - 6, y - 6, 12, 12],
+                "area": 144,
+                "iscrowd": 0,
+            }
         ],
     }
     (tmp_path / "set" / "annotations.json").write_text(json.dumps(coco))
@@ -107,7 +116,9 @@ def test_accepting_a_defective_image_by_mistake_names_the_known_defects_that_wou
     before = [inspector_of(load_bundle(corrected_from), device="cpu").inspect(each) for each in bad]
     assert all(each.verdict is Verdict.NG for each in before)
     done = correct(request("accept", corrected_from, tmp_path / "b2", *bad), quiet=True)
-    (warning,) = [line for line in done.sentences if line.startswith("warning: known defects that would now pass")]
+    (warning,) = [
+        line for line in done.sentences if line.startswith("warning: known defects that would now pass")
+    ]
     assert "b0.png" in warning and "b1.png" in warning
     assert all(each.after < each.before for each in done.known if each.defective)
 

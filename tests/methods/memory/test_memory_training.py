@@ -40,7 +40,9 @@ def test_good_images_alone_make_a_bundle_that_alarms(tmp_path: Path, trained: Tr
     assert inspector.judge(part(51), "good").score < found.score
 
 
-def test_one_good_image_is_enough_to_begin_with_and_the_notes_say_what_it_leaves_open(tmp_path: Path, trained: Trained) -> None:
+def test_one_good_image_is_enough_to_begin_with_and_the_notes_say_what_it_leaves_open(
+    tmp_path: Path, trained: Trained
+) -> None:
     data = tmp_path / "one"
     write(data / "good" / "a.png", part(0))
     bundle, said = trained(data)
@@ -77,7 +79,9 @@ def test_labels_teach_a_head_with_the_same_command(parts: Path, tmp_path: Path, 
     for number in range(4):
         write(data / "train" / "bad" / f"b{number}.png", with_spot(part(300 + number)))
     bundle, said = trained(data)
-    assert any("and from 4 defective, a head (0 outlined, 0 with boxes, 4 by label alone)" in line for line in said)
+    assert any(
+        "and from 4 defective, a head (0 outlined, 0 with boxes, 4 by label alone)" in line for line in said
+    )
     assert "head" in bundle.networks
     inspector = inspector_of(load_bundle(bundle.path), device="cpu")
     assert inspector.judge(with_spot(part(51)), "x").score > inspector.judge(part(51), "x").score

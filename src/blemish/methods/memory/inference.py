@@ -21,6 +21,7 @@ from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Tiling, dense_maps, pad_to_multiple, planes
 from blemish.methods.common.alignment import Alignment, Move, found_move, gray, moved
 from blemish.methods.common.scores import default_label
+from blemish.methods.capabilities import MayGate
 from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.memory.judging import HeadWord, Judgement, PatchJudge, word_of
 from blemish.methods.memory.scale import in_unit_range
@@ -51,7 +52,7 @@ class OpenedPatches:
 
 
 @dataclass(frozen=True)
-class MemoryInference:
+class MemoryInference(MayGate):
     """Pixels to a map of how far each place is from what is good. Set up once by `inference_from`.
 
     size: s; None: images are cut into tiles at their own resolution, by `tiles`, whose network has `multiple`

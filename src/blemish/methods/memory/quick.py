@@ -9,7 +9,6 @@ QUICK = Quick(
         "size": 192,
         "head_batch": 4,
         "head_steps": 200,
-        "held_out_images": 1,
         "join_distance": 2,
     },
     short={"head_steps": 1, "memory": 2},

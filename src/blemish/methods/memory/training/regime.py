@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from blemish.bundle.store import sha256_of
 from blemish.dataset.ignored import is_doubtful
 from blemish.dataset.samples import Dataset, Sample
 from blemish.errors import BlemishError
@@ -39,14 +41,15 @@ def regime_of(dataset: Dataset, settings: MemorySettings) -> Regime:
     With too few good validation images all good ones go into the memory.
     Raises BlemishError where no image is good.
     """
-    held_out = good_of(dataset, "val")
+    train, validation = good_of(dataset, "train"), good_of(dataset, "val")
+    good = each_once(train)
+    held_out = each_once((*good, *validation))[len(good) :]
     if len(held_out) < settings.held_out_images:
-        moved = {sample.id for sample in held_out}
+        good, held_out = (*good, *held_out), ()
+        moved = {sample.id for sample in validation}
         dataset = dataset.with_splits(
             {sample.id: "train" if sample.id in moved else sample.split for sample in dataset}
         )
-        held_out = ()
-    good = good_of(dataset, "train")
     if not good:
         raise BlemishError(
             f"{dataset.root}: memory learns what is good, so split 'train' must hold good images. "
@@ -57,6 +60,14 @@ def regime_of(dataset: Dataset, settings: MemorySettings) -> Regime:
     )
     defective = marked if settings.head == "auto" else ()
     return Regime(dataset, good, defective, held_out, sentence(good, marked, settings), notes(good))
+
+
+def each_once(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Samples without those whose file holds what an earlier one's does: they would be judged by themselves."""
+    first: dict[str, Sample] = {}
+    for sample in samples:
+        first.setdefault(sha256_of(sample.image), sample)
+    return tuple(first.values())
 
 
 def good_of(dataset: Dataset, split: str) -> tuple[Sample, ...]:
