@@ -152,14 +152,14 @@ def test_an_exported_bundle_is_corrected_without_torch(
         f"first, image, out = Path({str(exported)!r}), Path({str(false_alarm)!r}), Path({str(tmp_path)!r})\n"
         "two = correct(CorrectRequest('accept', first, (image,), out / 'two'), quiet=True).path\n"
         "back = correct(CorrectRequest('accept', two, (), out / 'back', undo=True), quiet=True).path\n"
-        "print(open_inspector(first).inspect(image).verdict.name, open_inspector(two).inspect(image).verdict.name)\n"
+        "for bundle in (first, two):\n"
+        "    print(open_inspector(bundle).inspect(image).verdict.name)\n"
         "print(load_bundle(first).digest == load_bundle(back).digest)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    verdicts, restored = done.stdout.splitlines()
-    assert verdicts.split()[0] != "OK" and verdicts.split()[1] == "OK"
-    assert restored == "True"
+    before, after, restored = done.stdout.splitlines()
+    assert (before != "OK", after, restored) == (True, "OK", "True")
 
 
 def test_wrong_corrections_are_refused_in_a_line(

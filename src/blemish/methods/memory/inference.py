@@ -19,9 +19,9 @@ from blemish.defect import Defect
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
 from blemish.images.tiling import Tiling, dense_maps, pad_to_multiple, planes
+from blemish.methods.capabilities import MayGate
 from blemish.methods.common.alignment import Alignment, Move, found_move, gray, moved
 from blemish.methods.common.scores import default_label
-from blemish.methods.capabilities import MayGate
 from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.memory.judging import HeadWord, Judgement, PatchJudge, word_of
 from blemish.methods.memory.scale import in_unit_range

@@ -23,7 +23,7 @@ from blemish.methods.contract import Group
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "quick": {"head_steps": 300},
-    "thorough": {"memory": 8000, "head_steps": 3000},
+    "thorough": {"memory": 4000, "head_steps": 3000},
     # For tests on a CPU: seconds.
     "tiny": {"size": 96, "dimensions": 32, "memory": 300, "pool": 4000, "head_width": 32, "head_steps": 60},
 }
@@ -82,7 +82,7 @@ class MemorySettings(PresetSettings):
     turns and shifts it. For parts that lie anyhow on a ground.
     """
 
-    memory: Annotated[int, Group("Memory of good patches")] = Field(4000, ge=1)
+    memory: Annotated[int, Group("Memory of good patches")] = Field(2000, ge=1)
     """Patches that are kept, so that none of the others is far from all of them."""
     pool: int = Field(60_000, ge=100)
     """Patches that those are chosen from, as many of each image."""

@@ -63,7 +63,7 @@ def regime_of(dataset: Dataset, settings: MemorySettings) -> Regime:
 
 
 def each_once(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Samples without those whose file holds what an earlier one's does: they would be judged by themselves."""
+    """Samples without copies of an earlier one's file, which would be judged by themselves."""
     first: dict[str, Sample] = {}
     for sample in samples:
         first.setdefault(sha256_of(sample.image), sample)
