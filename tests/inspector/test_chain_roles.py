@@ -38,6 +38,8 @@ class Judging:
         ([Judging, OutliningGate], [Role.GATE, Role.SEGMENTER]),
     ],
 )
-def test_the_first_of_two_segmenters_is_the_gate_where_it_may_be(halves: list[Any], roles: list[Role]) -> None:
+def test_the_first_of_two_segmenters_is_the_gate_where_it_may_be(
+    halves: list[Any], roles: list[Role]
+) -> None:
     stages: Any = [SimpleNamespace(inference=half()) for half in halves]
     assert list(roles_of(stages)) == roles

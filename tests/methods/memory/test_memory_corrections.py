@@ -51,7 +51,7 @@ def test_an_accepted_image_raises_no_alarm_again(
     alike = write(tmp_path / "alike.png", with_spot(part(32), shade=22))
     assert score(done.path, alike) < score(corrected_from, alike), "what is like it, too"
     (record,) = load_bundle(done.path).manifest.memory["corrections"]
-    assert (record["by"], record["on"], list(record["images"])) == ("Ada", "1 May", ["sticker.png"])
+    assert (record["by"], record["on"], list(record["images"].values())) == ("Ada", "1 May", ["sticker.png"])
 
 
 def test_a_rejected_image_alarms_from_then_on(corrected_from: Path, tmp_path: Path) -> None:

@@ -137,7 +137,9 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
 
     def corrections(self, manifest: Manifest) -> tuple[StoredCorrection, ...]:
         found = MemoryState.model_validate(manifest.memory).corrections
-        return tuple(StoredCorrection(each.kind, tuple(each.images), each.by, each.on) for each in found)
+        return tuple(
+            StoredCorrection(each.kind, tuple(each.images.values()), each.by, each.on) for each in found
+        )
 
 
 METHOD = MemoryMethod()

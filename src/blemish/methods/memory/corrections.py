@@ -64,13 +64,12 @@ class Corrector:
         rows = np.concatenate(added)
         correction = Correction(
             kind=kind,
-            images={image.name: image.digest for image in images},
+            images={image.digest: image.name for image in images},
             patches=len(rows),
             by=by,
             on=on,
         )
-        corrections = [*(each.model_dump(mode="json", exclude_unset=True) for each in state.corrections)]
-        corrections.append(correction.model_dump(mode="json"))
+        corrections = [*self.memory.get("corrections", ()), correction.model_dump(mode="json")]
         changed = {**held, name: np.concatenate([held[name], rows])}
         return self.bundle(changed, corrections)
 
@@ -112,9 +111,7 @@ class Corrector:
 
     def refuse_known(self, kind: CorrectionKind, images: Sequence[CorrectedImage]) -> None:
         """Raise BlemishError for an image that is corrected already, or is given twice."""
-        known = {
-            digest: each.kind for each in self.inference.state.corrections for digest in each.images.values()
-        }
+        known = {digest: each.kind for each in self.inference.state.corrections for digest in each.images}
         for image in images:
             if known.get(image.digest) == kind:
                 raise BlemishError(f"{image.name} was {WORDS[kind]} before. Leave it out.")

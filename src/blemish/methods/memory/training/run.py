@@ -49,6 +49,7 @@ from blemish.methods.memory.training.targets import targets
 
 FAR = 64  # patches that are kept of each validation image
 UNKNOWN_STANDARD = Standard(mean=0.0, deviation=1.0)
+MOST_HELD_OUT = 100  # images of the memory that thresholds are chosen on, evenly spread
 JUDGED_QUARTERS = 1, 2  # of a single image, which the other two judge
 
 
@@ -207,10 +208,11 @@ class MemoryTraining:
         """Good images, all of which are in the memory, each with a memory without it."""
         if self.regime.held_out:
             return
-        alone = len(self.regime.good) == 1
-        for number, sample in enumerate(self.regime.good):
+        good_images = self.regime.good
+        alone = len(good_images) == 1
+        for number in range(0, len(good_images), -(-len(good_images) // MOST_HELD_OUT)):
             left_out = JUDGED_QUARTERS if alone else (number,)
-            yield HeldOut(sample, self.modules(good.without(left_out), self.none_far, head))
+            yield HeldOut(good_images[number], self.modules(good.without(left_out), self.none_far, head))
 
     # Head
 
