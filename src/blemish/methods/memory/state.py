@@ -31,7 +31,7 @@ class KnownImage(Strict):
 class Correction(Strict):
     """A correction of the bundle.
 
-    kind: "accept" adds good patches, "reject" defective ones; images: name of each, by the SHA-256 of its file
+    kind: "accept" adds good patches, "reject" defective ones; images: name of each by its SHA-256
     patches: that were added, behind those before them; by, on: who made it and when, if told
     """
 

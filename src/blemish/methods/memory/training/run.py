@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from blemish.dataset.ignored import is_doubtful
-from blemish.dataset.outlined import outlined
+from blemish.dataset.outlined import is_left_out
 from blemish.dataset.samples import Dataset, Sample
 from blemish.methods.common.samples import SampleReader
 from blemish.methods.contract import Fitted, HeldOut, Network, Networks, SweptCurves, Trainer
@@ -281,7 +281,7 @@ class MemoryTraining:
         """
         inference = self.inference(state, threshold=0.5)
         networks = self.trainer.networks(modules)
-        validation = outlined(self.regime.dataset).split("val")
+        validation = self.regime.dataset.split("val").where(lambda sample: not is_left_out(sample))
         if any(sample.is_defective for sample in validation):
             reader = SampleReader(self.trainer, self.dataset.class_names, channels=3)
             sweep = self.trainer.sweep(
