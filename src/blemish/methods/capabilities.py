@@ -215,12 +215,14 @@ class TakesCorrections(ABC):
         tensors: Mapping[str, Tensors],
         manifest: Manifest,
         *,
+        review: float,
         by: str = "",
         on: str = "",
     ) -> CorrectedBundle:
         """Take images as good ones ("accept") or as defective ones ("reject").
 
-        tensors: of the bundle; by, on: who corrects and when, for the record
+        tensors: of the bundle; review: score below which accepted images are to lie
+        by, on: who corrects and when, for the record
         Raises BlemishError for an image that is corrected already.
         """
 

@@ -85,18 +85,23 @@ def correct(request: CorrectRequest, *, quiet: bool = False) -> Corrected:
         networks = networks_of(parent, method, device=request.device, bfloat16=False)
         tensors, manifest = parent.networks, parent.manifest
         images = read_images(request, parent, inference.channels)
+        before = replace(inspector_of(parent, device=request.device), limited=False)
         made = (
             method.undo(request.kind, networks, tensors, manifest)
             if request.undo
             else method.correct(
-                request.kind, images, networks, tensors, manifest, by=request.by, on=request.on
+                request.kind,
+                images,
+                networks,
+                tensors,
+                manifest,
+                review=review_threshold(before),
+                by=request.by,
+                on=request.on,
             )
         )
         written = save(parent, made, request.out)
-        before, after = (
-            replace(inspector_of(bundle, device=request.device), limited=False)
-            for bundle in (parent, written)
-        )
+        after = replace(inspector_of(written, device=request.device), limited=False)
         sentences = (
             *(f"{image.name}: {changed(image, before, after)}." for image in images),
             *sentences_on_known(made.known, after),
@@ -157,6 +162,14 @@ def save(parent: Bundle, made: CorrectedBundle, out: Path) -> Bundle:
         own = decision.model_copy(update={"bundle": written.id})
         write_atomically(written.path / DECISION, decision_text(own))
     return load_bundle(out)
+
+
+def review_threshold(inspector: BundleInspector) -> float:
+    """Image score from which an image is not OK."""
+    if inspector.decision is None:
+        return min(inspector.review, inspector.ng)
+    score = inspector.decision.score
+    return min((each for each in (score.review, score.ng) if each is not None), default=1.0)
 
 
 def changed(image: CorrectedImage, before: BundleInspector, after: BundleInspector) -> str:

@@ -124,11 +124,12 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
         tensors: Mapping[str, Tensors],
         manifest: Manifest,
         *,
+        review: float,
         by: str = "",
         on: str = "",
     ) -> CorrectedBundle:
         corrector = Corrector(self.inference(manifest), networks, tensors, manifest.memory)
-        return corrector.corrected(kind, images, by=by, on=on)
+        return corrector.corrected(kind, images, review=review, by=by, on=on)
 
     def undo(
         self, kind: CorrectionKind, networks: Networks, tensors: Mapping[str, Tensors], manifest: Manifest

@@ -20,10 +20,12 @@ from blemish.methods.contract import Networks
 from blemish.methods.memory.inference import PATCHES, MemoryInference, patches_of
 from blemish.methods.memory.judging import HeadWord, PatchJudge
 from blemish.methods.memory.nearest import PatchMemory, highest
+from blemish.methods.memory.scale import from_unit_range
 from blemish.methods.memory.state import Correction, MemoryState
 
 Floats = NDArray[np.float32]
-QUIET = -1.0  # deviations that no patch of an accepted image is above afterwards
+QUIET = -1.0  # deviations that no patch of an accepted image is above afterwards, at most
+BELOW = 0.5  # deviations that they stay below those of REVIEW, at least
 MOST_ACCEPTED = 256  # patches of an image at most
 REJECTED = 5  # patches of a rejected image without boxes, its highest
 IN_BOX = 0.25  # share of a box's patches, its highest
@@ -40,10 +42,17 @@ class Corrector:
     memory: Mapping[str, Any]
 
     def corrected(
-        self, kind: CorrectionKind, images: Sequence[CorrectedImage], *, by: str, on: str
+        self,
+        kind: CorrectionKind,
+        images: Sequence[CorrectedImage],
+        *,
+        review: float,
+        by: str,
+        on: str,
     ) -> CorrectedBundle:
         """Bundle with the images' patches among the good or the defective ones.
 
+        review: score from which an image is not OK
         Raises BlemishError for an image that the same correction was made for before.
         """
         state = self.inference.state
@@ -55,7 +64,7 @@ class Corrector:
             features, _ = self.inference.features(image.pixels, self.networks)
             word = self.inference.head_word(features, self.networks)
             if kind == "accept":
-                rows = accepted_patches(judge, patches_of(features), word)
+                rows = accepted_patches(judge, patches_of(features), word, review)
             else:
                 rows = self.rejected_patches(judge, features, word, image)
             added.append(rows)
@@ -138,17 +147,19 @@ class Corrector:
         return patches[sorted(chosen)]
 
 
-def accepted_patches(judge: PatchJudge, patches: Floats, word: HeadWord | None) -> Floats:
-    """Patches of an image after whose adding none is above `QUIET`, by the memory or by the head; [·, D].
+def accepted_patches(judge: PatchJudge, patches: Floats, word: HeadWord | None, review: float) -> Floats:
+    """Patches of an image after whose adding none alarms, by the memory or by the head, [·, D].
 
-    The farthest from what is known is added, again and again. patches: [P, D]
+    The farthest from what is known is added, again and again.
+    patches: [P, D]; review: see `Corrector.corrected`
     """
     standard = judge.state.distance
-    limit = standard.mean + QUIET * standard.deviation
+    quiet = min(QUIET, from_unit_range(review) - BELOW) if 0 < review < 1 else QUIET
+    limit = standard.mean + quiet * standard.deviation
     loud = np.zeros(len(patches), np.bool_)
     if word is not None:
-        loud = word.places > QUIET
-        loud[int(word.places.argmax())] |= word.image > QUIET
+        loud = word.places > quiet
+        loud[int(word.places.argmax())] |= word.image > quiet
     to_memory = PatchMemory(judge.memory.rows, neighbours=1).distances(patches)
     to_chosen = np.full(len(patches), np.inf, np.float32)
     chosen: list[int] = []

@@ -34,3 +34,9 @@ def standardised(values: Values, standard: Standard) -> Values:
 def in_unit_range(deviations: Values) -> Values:
     """Deviations as values in [0, 1], 1/2 at the mean of good images' highest; far above none are equal."""
     return 0.5 + 0.5 * deviations / (SOFTNESS + abs(deviations))
+
+
+def from_unit_range(value: float) -> float:
+    """Deviations of a value in (0, 1), the reverse of `in_unit_range`."""
+    centred = 2 * value - 1
+    return SOFTNESS * centred / (1 - abs(centred))

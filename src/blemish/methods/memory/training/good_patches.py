@@ -27,7 +27,7 @@ from blemish.methods.memory.training.store import FeatureStore
 from blemish.methods.memory.training.whitening import whitening
 
 WHITENED_IMAGES = 48  # at most, that the projection is computed on
-WHITENED_PATCHES = 40_000
+WHITENED_PATCHES = 20_000
 FAR_AWAY = 1e4  # in place of a patch that is left out: nothing is near it
 QUARTERS = 4  # of a single image, which then take the place of images
 WHITENING, VIEWS, POOL = range(3)  # kinds of random draws

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 LEAST_DEVIATION = 1e-6
+AT_ONCE = 4096  # patches
 
 
 def whitening(features: Tensor, dimensions: int, *, floor: float) -> tuple[Tensor, Tensor]:
@@ -19,11 +20,14 @@ def whitening(features: Tensor, dimensions: int, *, floor: float) -> tuple[Tenso
     features: [P, C]; dimensions: D at most; floor: share of the mean variance that is added to each
     component's before it is divided by
     """
-    values = features.double()
-    mean = values.mean(0)
-    deviation = values.std(0, correction=0).clamp(min=LEAST_DEVIATION)
-    scaled = (values - mean) / deviation
-    variances, components = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
+    mean = features.mean(0, dtype=torch.float64)
+    products = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    for part in features.split(AT_ONCE):  # a copy of all in double precision would be large
+        centred = part.double() - mean
+        products += centred.T @ centred
+    covariance = products / len(features)
+    deviation = covariance.diagonal().clamp(min=0).sqrt().clamp(min=LEAST_DEVIATION)
+    variances, components = torch.linalg.eigh(covariance / deviation / deviation[:, None])
     largest = variances.argsort(descending=True)[:dimensions]
     kept = variances[largest].clamp(min=0) + floor * variances.clamp(min=0).mean()
     matrix = components[:, largest] / kept.clamp(min=LEAST_DEVIATION).sqrt() / deviation[:, None]
