@@ -68,6 +68,7 @@ def test_a_class_is_added(parent: Path, examples: Path, tmp_path: Path) -> None:
     assert f"blemish.add_class('{parent}', 'fray', " in json.dumps(report, ensure_ascii=False)
 
 
+@pytest.mark.usefixtures("few_pictures", "graphs_once")
 def test_an_exported_bundle_gives_the_same_answer(bundle: Path, image: Path, tmp_path: Path) -> None:
     exported = blemish.export(bundle, "onnx", out=tmp_path / "exported")
     own, other = (blemish.load(path, device="cpu").inspect(image) for path in (bundle, exported))

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -69,17 +70,17 @@ def test_the_own_clock_of_a_run_ends_before_the_drivers(tmp_path: Path) -> None:
     assert short.used() > 1
 
 
-def test_steps_end_while_another_one_still_fits(tmp_path: Path) -> None:
+def test_steps_end_while_another_one_still_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reserve of 3 s leaves 3 s; of steps of 0.4 s one begins as long as 0.6 s are left."""
-    job = PeerRun(
-        tmp_path, tmp_path, minutes=0.1, started=time.time(), cores=1, seed=0, weights=None, options={}
-    )
+    now = 0.0
+    monkeypatch.setattr("benchmarks.peers.job.time", SimpleNamespace(time=lambda: now))
+    job = PeerRun(tmp_path, tmp_path, minutes=0.1, started=0, cores=1, seed=0, weights=None, options={})
     numbers = []
     for number in job.paced():
         numbers.append(number)
-        time.sleep(0.4)
+        now += 0.4
     assert numbers == list(range(len(numbers)))
-    assert 2.0 < time.time() - job.started < 3.2
+    assert 2.0 < now < 3.0
 
 
 def test_a_run_whose_time_is_over_takes_one_step(tmp_path: Path) -> None:

@@ -18,18 +18,13 @@ def is_one_line(err: str) -> bool:
     return err.startswith("blemish: ") and err.count("\n") == 1 and "Traceback" not in err
 
 
-@pytest.fixture
-def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blemish.exporting.comparison_images.IMAGES", 8)
-    monkeypatch.setattr("blemish.exporting.comparison_images.MIN_SYNTHETIC", 4)
-
-
 def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "inspections.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.usefixtures("few_pictures", "graphs_once")
 def test_what_is_exported_inspects_as_the_bundle_does(
-    blemish: Command, tiny_bundle: Path, tiny_dataset: Dataset, few_pictures: None, tmp_path: Path
+    blemish: Command, tiny_bundle: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     answer = blemish("export", tiny_bundle, "--to", "onnx", "--data", tiny_dataset.root, "--quiet")
     assert answer.code == 0, answer.err

@@ -15,7 +15,7 @@ from blemish.dataset.samples import Dataset
 from blemish.training.trainer import RunTrainer
 
 Command = Callable[..., Any]
-CONFIG = "{cell: 2, patch: 64, batch: 2, types: false, checkpoint_every: 3, device: cpu}\n"
+CONFIG = "{encoder: paper, cell: 2, patch: 64, batch: 2, types: false, checkpoint_every: 3, device: cpu}\n"
 
 
 @pytest.fixture

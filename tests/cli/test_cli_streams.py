@@ -167,13 +167,13 @@ def started(*arguments: object) -> subprocess.Popen[str]:
 def stopped_after(number: int, process: subprocess.Popen[str], out: Path) -> str:
     """Ctrl-C once so many lines are written; what is on standard error."""
     draft = out / "inspections.jsonl.part"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         if draft.exists() and draft.read_text().count("\n") >= number:
             break
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     return err
 
 
@@ -203,11 +203,11 @@ def test_paths_are_taken_from_standard_input_as_they_come_until_ctrl_c(
     process.stdin.write("\n".join(images) + "\n")
     process.stdin.flush()  # and stays open
     draft = out / "inspections.jsonl.part"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not (draft.exists() and draft.read_text().count("\n") == 2):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=120) == 130
     assert process.stderr is not None
     assert is_one_line(process.stderr.read())
     assert [one.image for one in lines(out)] == images

@@ -377,7 +377,15 @@ def test_a_second_inspection_replaces_the_first_lines(
 
 def test_ctrl_c_says_how_to_go_on_and_leaves_a_checkpoint(tiny_dataset: Dataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    settings = ["steps=100000", "batch=1", "patch=64", "types=false", "checkpoint_every=2", "device=cpu"]
+    settings = [
+        "steps=100000",
+        "batch=1",
+        "patch=64",
+        "types=false",
+        "encoder=paper",
+        "checkpoint_every=2",
+        "device=cpu",
+    ]
     command = [sys.executable, "-c", "from blemish.cli.main import run; run()", *METHOD_AND_PLACES]
     command += [str(tiny_dataset.root), "--out", str(run)]
     for setting in settings:
@@ -391,11 +399,11 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_a_checkpoint(tiny_dataset: Dataset,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     checkpoint = run / "checkpoints" / "regression.safetensors"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert f"`blemish train --out {run} --resume`" in err
     assert is_one_line(err)

@@ -25,6 +25,7 @@ PAGES = sorted(
     page
     for pattern in ("*.md", "docs/*.md", "benchmarks/**/*.md", "experiments/*.md", "src/**/*.md")
     for page in ROOT.glob(pattern)
+    if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)  # other tools' environments
 )
 MADE_UP = "pixelnet"  # the method that docs/adding-a-method.md builds
 BLOCK = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)

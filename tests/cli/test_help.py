@@ -1,13 +1,14 @@
-"""--help is quick and torch stays out of it."""
+"""--help is quick, and what is heavy stays out of it."""
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 
 import pytest
+
+from tests.processor_time import assert_takes_less
 
 LIST_MODULES = """
 import sys
@@ -17,7 +18,7 @@ try:
 finally:
     print("|".join(sys.modules), file=sys.stderr)
 """
-HEAVY = {"torch", "torchvision", "accelerate", "cv2", "numpy", "scipy", "matplotlib"}
+HEAVY = {"torch", "torchvision", "accelerate", "cv2", "numpy", "scipy", "matplotlib", "pydantic"}
 PAGES = [
     ["--help"],
     ["data", "--help"],
@@ -34,33 +35,20 @@ PAGES = [
 ]
 
 
-def processor_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def best_of_three(program: str, *arguments: str) -> tuple[float, str]:
-    """Processor time of a new process, and what it printed last."""
-    seconds, printed = [], ""
-    for _ in range(3):
-        start = processor_seconds()
-        done = subprocess.run(
-            [sys.executable, "-c", program, *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        seconds.append(processor_seconds() - start)
-        printed = done.stdout
-    return min(seconds), printed
+def printed(program: str, *arguments: str) -> str:
+    """Output of a new process."""
+    command, environment = [sys.executable, "-c", program, *arguments], {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=" ".join)
-def test_help_takes_less_than_half_a_second(page: list[str]) -> None:
-    seconds, printed = best_of_three("from blemish.cli.main import run; run()", *page)
-    assert "Usage: " in printed
-    assert seconds < 0.5
+def test_help_takes_less_than_two_and_a_half_times_the_import_of_typer(page: list[str]) -> None:
+    """It takes 1.7 to 1.9 times that; pydantic or numpy, imported on the way, would add 0.8 and more."""
+
+    def show_help() -> None:
+        assert "Usage: " in printed("from blemish.cli.main import run; run()", *page)
+
+    assert_takes_less(show_help, lambda: printed("import typer"), times=2.5)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=" ".join)

@@ -48,9 +48,9 @@ def stopped(function: str, *arguments: object) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
     if line != "reached\n":
-        pytest.fail(process.communicate(timeout=60)[1])
+        pytest.fail(process.communicate(timeout=120)[1])
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
     return err.splitlines()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -90,14 +91,26 @@ def train_quickly(method: Method, quick: Quick, four_images: Dataset) -> Callabl
 
 
 @pytest.fixture(scope="session")
-def bundle(
-    method: Method, train_quickly: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory
-) -> Bundle:
-    """What must have overfitted `four_images`."""
-    return train_quickly(tmp_path_factory.mktemp(method.name) / "run")
+def bundle(method: Method, train_quickly: Callable[..., Bundle], made_once: Callable[..., Path]) -> Bundle:
+    """What must have overfitted `four_images`, as training returned it, whichever process trained."""
+
+    def trained(folder: Path) -> None:
+        returned = train_quickly(folder / "run")
+        (folder / "returned.pickle").write_bytes(pickle.dumps(returned))
+
+    folder = made_once(f"overfitted-{method.name}", trained)
+    return pickle.loads((folder / "returned.pickle").read_bytes())
 
 
 @pytest.fixture(scope="session")
 def short(quick: Quick) -> Mapping[str, Any]:
     """Settings of a training too short to learn, for checks that need no more."""
     return quick.short
+
+
+@pytest.fixture(scope="session")
+def short_bundle(
+    train_quickly: Callable[..., Bundle], short: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """What such a training returned."""
+    return train_quickly(tmp_path_factory.mktemp("short") / "run", **short)

@@ -76,14 +76,10 @@ def test_overfits_four_images(four_images: Dataset, inspector: BundleInspector, 
 
 
 def test_what_is_untrained_does_not_pass_for_overfitted(
-    four_images: Dataset,
-    train_quickly: Callable[..., Bundle],
-    short: Mapping[str, Any],
-    of_two_kinds: bool,
-    tmp_path: Path,
+    four_images: Dataset, short_bundle: Bundle, of_two_kinds: bool
 ) -> None:
     """Guards the test above."""
-    inspector = inspector_of(train_quickly(tmp_path / "run", **short), device="cpu")
+    inspector = inspector_of(short_bundle, device="cpu")
     # A box about anything meets a true one more often than an outline does; of two kinds a coin names half.
     most = 0.7 if of_two_kinds else 0.3 if inspector.inference.segments else 0.4
     assert np.mean(successes(four_images, inspector, of_two_kinds)) < most
@@ -109,12 +105,10 @@ def successes(dataset: Dataset, inspector: BundleInspector, of_two_kinds: bool) 
 
 
 def test_the_seed_decides_every_weight(
-    train_quickly: Callable[..., Bundle], short: Mapping[str, Any], tmp_path: Path
+    train_quickly: Callable[..., Bundle], short: Mapping[str, Any], short_bundle: Bundle, tmp_path: Path
 ) -> None:
-    first, second, other = (
-        train_quickly(tmp_path / name, seed=seed, **short).networks
-        for name, seed in (("a", 0), ("b", 0), ("c", 1))
-    )
+    first = short_bundle.networks
+    second, other = (train_quickly(tmp_path / str(seed), seed=seed, **short).networks for seed in (0, 1))
     for name, tensors in first.items():
         for key, tensor in tensors.items():
             np.testing.assert_array_equal(tensor, second[name][key], err_msg=f"{name}.{key}")

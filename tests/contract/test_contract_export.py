@@ -20,11 +20,18 @@ from blemish.exporting.run import export_bundle
 from blemish.images.decode import read_image
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of
+from blemish.methods import find_method, method_names
 from blemish.methods.capabilities import ExportsGraphs
 from blemish.methods.contract import Method
 from blemish.progress import Reporter
 
 SIZES = [(1, 1), (33, 95), (97, 131), (140, 41)]
+
+
+@pytest.fixture(scope="session", params=reversed(method_names()))
+def method(request: pytest.FixtureRequest) -> Method:
+    """Every method, the last first: a process beside this one trains the first, and neither waits."""
+    return find_method(request.param)
 
 
 @pytest.fixture(scope="session")

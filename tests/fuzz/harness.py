@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -66,6 +67,12 @@ def reading(root: Path) -> Reading:
     return Reading({sample.id: len(sample.annotations) for sample in dataset}, frozenset(words))
 
 
+@cache
+def whole_reading(template: Path) -> Reading:
+    """Reading of a tree that stays as it is, the same for all its mutated copies."""
+    return reading(template)
+
+
 @contextmanager
 def limited_time(root: Path, seconds: int = 20) -> Iterator[None]:
     """Context in which work that does not end raises TimeoutError, even where a thread waits at a FIFO."""
@@ -98,7 +105,7 @@ def assert_adds_up(root: Path, dataset: Any) -> None:
 
 def assert_read_or_told(template: Path, draw: Draw, mutations: Sequence[Mutation]) -> None:
     """Apply one of the mutations to a copy of the tree, and hold its reading against the whole tree's."""
-    whole = reading(template)
+    whole = whole_reading(template)
     with TemporaryDirectory() as folder:
         root = Path(folder) / template.name
         shutil.copytree(template, root)

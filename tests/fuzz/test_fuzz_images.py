@@ -36,7 +36,7 @@ def test_a_mutated_file_is_read_or_refused(name: str) -> None:
         mutated = bytearray(data)
         for place, value in changes:
             mutated[place] = value
-        start = time.perf_counter()
+        start = time.process_time()
         for read in (read_image, page_count):
             try:
                 result = read(EncodedImage(bytes(mutated), "mutated"))
@@ -44,6 +44,6 @@ def test_a_mutated_file_is_read_or_refused(name: str) -> None:
                 assert "\n" not in str(error)
             else:
                 assert isinstance(result, int) or result.dtype in (np.uint8, np.uint16)
-        assert time.perf_counter() - start < 20
+        assert time.process_time() - start < 20
 
     run()

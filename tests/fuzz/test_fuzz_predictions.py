@@ -136,8 +136,10 @@ def measured(folder: Path, dataset: Dataset, *, is_maps: bool) -> Measured:
     return Measured(dict(predictions.numbers), frozenset(words))
 
 
-def assert_measured_or_told(template: Path, dataset: Dataset, draw: Draw, *, is_maps: bool) -> None:
-    whole = measured(template, dataset, is_maps=is_maps)
+def assert_measured_or_told(
+    template: Path, whole: Measured, dataset: Dataset, draw: Draw, *, is_maps: bool
+) -> None:
+    """Apply a mutation to a copy of the predictions, and hold its measurement against that of the whole."""
     with TemporaryDirectory() as folder:
         root = Path(folder) / "predictions"
         shutil.copytree(template, root)
@@ -164,10 +166,12 @@ def test_mutated_predictions_are_measured_or_told_of(
 ) -> None:
     template = tmp_path_factory.mktemp("predictions")
     KINDS[kind](template)
+    is_maps = kind == "maps"
+    whole = measured(template, dataset, is_maps=is_maps)
 
     @settings
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        assert_measured_or_told(template, dataset, data.draw, is_maps=kind == "maps")
+        assert_measured_or_told(template, whole, dataset, data.draw, is_maps=is_maps)
 
     run()

@@ -83,4 +83,14 @@ def test_statistics_of_a_frozen_encoder_stay_in_training_mode() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in trained.encoder.state_dict().items())
     assert not any(parameter.requires_grad for parameter in trained.encoder.parameters())
     assert all(parameter.grad is not None for parameter in trained.decoder.parameters())
-    assert all(parameter.requires_grad for parameter in network(encoder_rate=0.1).encoder.parameters())
+
+
+@pytest.mark.parametrize(("trainable", "names"), [(0, set()), (2, {"layer2", "layer3"}), (5, None)])
+def test_the_deepest_stages_learn_and_the_others_keep_their_weights(
+    trainable: int, names: set[str] | None
+) -> None:
+    encoder = network(encoder_trainable_stages=trainable).encoder
+    learning = {
+        name for name, stage in encoder.body.items() if any(each.requires_grad for each in stage.parameters())
+    }
+    assert learning == (set(encoder.body) if names is None else names)

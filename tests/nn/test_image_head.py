@@ -27,6 +27,17 @@ def test_log_odds_are_those_of_the_features_and_gray_is_three_equal_channels() -
     assert not any(each.requires_grad for each in head.features.parameters())
 
 
+def test_an_image_turned_by_half_has_the_same_features_which_are_the_mean_of_both() -> None:
+    features = new_image_head().eval().features
+    image = torch.rand(1, 1, 64, 64)
+    with torch.inference_mode():
+        found, turned = features(image), features(image.flip(2, 3))
+        assert torch.allclose(found, turned, atol=1e-5)
+        assert not torch.allclose(found, features(image.flip(3)), atol=1e-3), "a mirror image is another"
+        apart = [features.pooled(each) for each in (image, torch.rot90(image, 2, (2, 3)))]
+        assert torch.allclose(found, torch.stack(apart).mean(0), atol=1e-5)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_the_fit_is_the_minimum_that_scipy_finds(seed: int) -> None:
     generator = np.random.default_rng(seed)

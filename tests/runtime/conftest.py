@@ -19,7 +19,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def line_pc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def line_pc(made_once: Callable[..., Path]) -> Path:
     """The environment's folder, filled from the lock with hashes, then with a wheel of this tree.
 
     Skips where uv is missing or the registry cannot be reached.
@@ -28,14 +28,16 @@ def line_pc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = str(beside) if beside.is_file() else shutil.which("uv")
     if uv is None:
         pytest.skip("no uv: `make setup` installs it")
-    folder = tmp_path_factory.mktemp("line_pc")
-    environment, python = folder / "venv", str(folder / "venv" / "bin" / "python")
-    run_or_skip(uv, "venv", "--quiet", "--python", sys.executable, str(environment))
-    run_or_skip(uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", str(LOCK))
-    run_or_skip(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder), cwd=ROOT)
-    (wheel,) = folder.glob("*.whl")
-    run_or_skip(uv, "pip", "install", "--quiet", "--python", python, "--no-deps", str(wheel))
-    return environment
+
+    def install(folder: Path) -> None:
+        python = str(folder / "venv" / "bin" / "python")
+        run_or_skip(uv, "venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
+        run_or_skip(uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", str(LOCK))
+        run_or_skip(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder), cwd=ROOT)
+        (wheel,) = folder.glob("*.whl")
+        run_or_skip(uv, "pip", "install", "--quiet", "--python", python, "--no-deps", str(wheel))
+
+    return made_once("line_pc", install) / "venv"
 
 
 def run_or_skip(*command: str, cwd: Path | None = None) -> None:
@@ -61,14 +63,15 @@ def on_line_pc(line_pc: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def on_training_machine() -> Run:
-    """`blemish ARGUMENTS` in the tests' environment, which has torch."""
+def on_training_machine() -> Callable[..., None]:
+    """`blemish ARGUMENTS` in this process, which has torch."""
+    from blemish.cli import main
 
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from blemish.cli.main import run; run()", *map(str, arguments)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done
+    def call(*arguments: object) -> None:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr(sys, "argv", ["blemish", *map(str, arguments)])
+            patch.setattr(main.Debug, "on", False)
+            main.run()
+        assert not ended.value.code, f"blemish {' '.join(map(str, arguments))}"
 
     return call

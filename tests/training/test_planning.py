@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -33,6 +33,20 @@ def steps_taken(run: Path) -> dict[str, int]:
     return {entry["stage"]: entry["step"] for entry in entries if "loss" in entry}
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock of processor time, for a rehearsal as well: others on the machine change nothing."""
+    monkeypatch.setattr("blemish.training.rehearsal.perf_counter", process_time)
+    return Clock(now=process_time)
+
+
+@pytest.fixture
+def from_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stages that may be as short as one step, as their least steps take minutes."""
+    stages = tuple(replace(each, least=1) for each in SeverityMethod.stage_steps)
+    monkeypatch.setattr(SeverityMethod, "stage_steps", stages)
+
+
 class Lines(Reporter):
     """Reporter whose lines are kept."""
 
@@ -51,16 +65,15 @@ def asked(dataset: Dataset, settings: dict[str, Any], run: Path, budget: Budget,
     )
 
 
+@pytest.mark.usefixtures("from_one_step")
 def test_a_budget_is_kept_and_told(
-    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, clock: Clock
 ) -> None:
-    stages = tuple(replace(each, least=1) for each in SeverityMethod.stage_steps)
-    monkeypatch.setattr(SeverityMethod, "stage_steps", stages)
     reporter = Lines()
     budget = Budget(15, "--time-budget", required=False)
-    began = perf_counter()
-    bundle = train(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget), reporter)
-    assert perf_counter() - began < 2 * 15  # on a machine that may be busy; all steps would take an hour
+    request = asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget)
+    bundle = train(request, reporter, clock)
+    assert clock.elapsed < 2 * 15  # all steps would take an hour
     stored = json.loads((tmp_path / "run" / "run.json").read_text())
     kept = TimePlan.model_validate_json((tmp_path / "run" / "plan.json").read_text())
     by_stage = {part.stage: part for part in kept.stages}
@@ -175,8 +188,9 @@ def test_a_rehearsal_shows_every_kind_of_image(tiny_dataset: Dataset) -> None:
     assert {(s.split, frozenset(each.label for each in s.annotations)) for s in some} == kinds
 
 
+@pytest.mark.usefixtures("from_one_step")
 def test_a_resumed_run_keeps_its_plan_and_the_time_it_has_used(
-    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, clock: Clock
 ) -> None:
     budget = Budget(12, "--time-budget")
     settings = {**tiny_settings, **LONG, "checkpoint_every": 5}
@@ -186,10 +200,9 @@ def test_a_resumed_run_keeps_its_plan_and_the_time_it_has_used(
         save(self, *rest)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(RunTrainer, "save", save_and_stop)
-    with pytest.raises(KeyboardInterrupt):
-        train(asked(tiny_dataset, settings, tmp_path / "run", budget), Reporter(quiet=True))
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(RunTrainer, "save", save_and_stop)
+        train(asked(tiny_dataset, settings, tmp_path / "run", budget), Reporter(quiet=True), clock)
     plan = (tmp_path / "run" / "plan.json").read_bytes()
     planned = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
     checkpoint = load_checkpoint(tmp_path / "run" / "checkpoints" / "regression.safetensors")
@@ -199,13 +212,13 @@ def test_a_resumed_run_keeps_its_plan_and_the_time_it_has_used(
     with pytest.raises(BlemishError, match=r"plan.json: --resume keeps the time that .* --time-budget 1m\. "):
         train(asked(tiny_dataset, planned, tmp_path / "run", other, resume=True), Reporter(quiet=True))
 
-    clock = Clock()
-    began = perf_counter()
+    clock = Clock(now=process_time)
+    began = process_time()
     resumed = train(
         asked(tiny_dataset, planned, tmp_path / "run", budget, resume=True), Reporter(quiet=True), clock
     )
     assert (tmp_path / "run" / "plan.json").read_bytes() == plan
-    assert clock.elapsed - (perf_counter() - began) == pytest.approx(
+    assert clock.elapsed - (process_time() - began) == pytest.approx(
         float(checkpoint.metadata["seconds"]), abs=1
     )
     assert resumed.manifest.settings["steps"] == planned["steps"]
@@ -224,19 +237,21 @@ def test_a_resumed_run_that_had_no_plan_goes_on_without_one(
         assert len(reporter.lines) == budget.required
 
 
+@pytest.mark.usefixtures("from_one_step")
 def test_a_training_that_cannot_be_rehearsed_keeps_its_time_all_the_same(
-    tiny_dataset: Dataset, tiny_settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_dataset: Dataset,
+    tiny_settings: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
 ) -> None:
     def refused(*_: Any) -> None:
         raise BlemishError("too few images")
 
     monkeypatch.setattr("blemish.training.planning.rehearse", refused)
-    began = perf_counter()
     reporter = Lines()
     budget = Budget(10, "--time-budget", required=True)
-    train(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget), reporter)
-    seconds = perf_counter() - began
+    train(asked(tiny_dataset, {**tiny_settings, **LONG}, tmp_path / "run", budget), reporter, clock)
+    assert clock.elapsed < 2 * 10
     assert "How long this training takes could not be measured beforehand." in reporter.lines
-    (shortened,) = (line for line in reporter.lines if "steps in place of 100000, " in line)
-    # On a slow machine the least steps of the stage take longer, and no more are taken.
-    assert seconds < 2 * 10 or "regression: 300 steps in place" in shortened
+    assert any("steps in place of 100000, " in line for line in reporter.lines)

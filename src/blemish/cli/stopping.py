@@ -109,6 +109,16 @@ class Command(TyperCommand):
 class Commands(TyperGroup):
     """A group of commands that was stopped before one of them began, where typer would not say how."""
 
+    def parse_args(self, context: Any, args: list[str]) -> list[str]:
+        """Parse with flags that are off where they were unset.
+
+        To convert an unset one typer imports pydantic, which takes longer than all else of a help page.
+        """
+        for parameter in self.get_params(context):
+            if getattr(parameter, "is_flag", False) and parameter.default is None:
+                parameter.default = False
+        return super().parse_args(context, args)
+
     def invoke(self, context: Any) -> Any:
         try:
             return super().invoke(context)

@@ -35,6 +35,8 @@ class EncoderChoice(Protocol):
     @property
     def encoder_rate(self) -> float: ...
     @property
+    def encoder_trainable_stages(self) -> int: ...
+    @property
     def decoder_width(self) -> int: ...
 
 
@@ -129,7 +131,7 @@ class EncoderDecoder(nn.Module):
 def new_encoder_decoder(settings: EncoderChoice, *, outputs: int, stride: int) -> EncoderDecoder:
     """Build the network of the settings.
 
-    outputs, stride: of the decoder. With a rate of 0 the encoder does not learn.
+    outputs, stride: of the decoder. With a rate of 0 the encoder does not learn, else its deepest stages do.
     Raises BlemishError when the weights cannot be had or do not fit.
     """
     scale, body, origin = backbone_stages(
@@ -141,7 +143,10 @@ def new_encoder_decoder(settings: EncoderChoice, *, outputs: int, stride: int) -
     )
     if settings.encoder == LITE:  # in bundles its stages have their own names
         body = nn.ModuleDict({LITE_NAMES[name]: stage for name, stage in body.items()})
-    encoder = Encoder(body).requires_grad_(settings.encoder_rate > 0)
+    encoder = Encoder(body)
+    trainable = settings.encoder_trainable_stages if settings.encoder_rate > 0 else 0
+    for stage in list(body.values())[: max(0, len(body) - trainable)]:
+        stage.requires_grad_(False)
     decoder = Decoder(encoder.channels, width=settings.decoder_width, outputs=outputs, stride=stride)
     return EncoderDecoder(scale, encoder, decoder, origin=f"encoder {origin}")
 

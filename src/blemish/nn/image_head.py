@@ -24,6 +24,8 @@ ITERATIONS = 60
 class ImageFeatures(nn.Module):
     """Mean, standard deviation and greatest value of each channel of the encoder's maps. Never learns.
 
+    They are averaged over the image and the same turned by 180°, so that less of them hangs on where its
+    pixels lie under the strides.
     weights: see `efficientnet_lite_stages`
     Raises UnavailableError where the weights are not installed.
     """
@@ -36,6 +38,10 @@ class ImageFeatures(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Features [B, D]. images: [B, 1 or 3, S, S] in [0, 1], S a multiple of 16"""
+        return (self.pooled(images) + self.pooled(images.flip(2, 3))) / 2
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Features [B, D] of images as they are."""
         features = self.scale(images.expand(-1, 3, -1, -1))
         pooled = []
         for name, stage in self.stages.items():

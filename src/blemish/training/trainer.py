@@ -125,8 +125,9 @@ class RunTrainer:
             position = float(checkpoint.metadata.get(POSITION, done))
             self.clock.resume(float(checkpoint.metadata.get(SECONDS, 0)))
             self.log.forget_after(stage.name, done)
-        pace = Pace(stage.steps, done, position, self.clock.seconds_for(stage.name))
-        part = self.clock.part(stage.name)
+        clock = self.clock
+        pace = Pace(stage.steps, done, position, clock.seconds_for(stage.name), now=clock.now)
+        part = clock.part(stage.name)
         if part is None:
             return pace
         return replace(pace, most=part.full_steps, least=part.least, expected=part.seconds_of)

@@ -25,7 +25,7 @@ from blemish.inspector.loading import inspector_of
 from blemish.progress import Reporter
 
 SETTINGS = {
-    "cell": 4, "steps": 4, "patch": 64, "batch": 2, "checkpoint_every": 2,
+    "encoder": "paper", "cell": 4, "steps": 4, "patch": 64, "batch": 2, "checkpoint_every": 2,
     "device": "cpu", "precision": "fp32",
     "types_backbone": "resnet18", "types_backbone_weights": "none", "types_steps": 2, "types_batch": 4,
 }  # fmt: skip

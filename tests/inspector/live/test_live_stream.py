@@ -168,7 +168,7 @@ def test_stopping_wakes_whoever_waits_for_a_frame() -> None:
         next(items)
         threading.Timer(0.2, source.stop).start()
         start = time.monotonic()
-        assert list(items) == [] and time.monotonic() - start < 3
+        assert list(items) == [] and time.monotonic() - start < 30, "the next frame is 100 s away"
 
 
 def test_a_fault_of_the_reader_is_raised_where_items_are_taken() -> None:

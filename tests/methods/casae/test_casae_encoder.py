@@ -89,17 +89,11 @@ def test_the_manifest_holds_the_encoder_that_was_found(bundle: Bundle, tiny_data
     assert inspection.error is None
 
 
+@pytest.mark.usefixtures("few_pictures", "graphs_once")
 @pytest.mark.parametrize(("kind", "precision"), [("onnx", "fp32"), ("onnx", "int8"), ("openvino", "fp32")])
 def test_its_graphs_answer_as_the_bundle(
-    bundle: Bundle,
-    tiny_dataset: Dataset,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: Any,
-    precision: Any,
+    bundle: Bundle, tiny_dataset: Dataset, tmp_path: Path, kind: Any, precision: Any
 ) -> None:
-    monkeypatch.setattr("blemish.exporting.comparison_images.IMAGES", 8)
-    monkeypatch.setattr("blemish.exporting.comparison_images.MIN_SYNTHETIC", 4)
     request = ExportRequest(
         bundle,
         kind,

@@ -14,7 +14,8 @@ from blemish.methods.contract import Group
 
 PAPER = "paper"
 ENCODER_SETTINGS = (
-    "encoder_weights", "encoder_strides", "encoder_level", "encoder_rate", "decoder_width",
+    "encoder_weights", "encoder_strides", "encoder_level", "encoder_rate", "encoder_trainable_stages",
+    "decoder_width",
 )  # fmt: skip
 
 
@@ -50,6 +51,10 @@ class EncoderSettings(PresetSettings):
     encoder_rate: float = Field(0.1, ge=0, le=1)
     """Share of the learning rate with which the encoder's weights move; 0: they stay as they are, and a step
     costs less.
+    """
+    encoder_trainable_stages: int = Field(2, ge=0, le=5)
+    """Stages of the encoder whose weights move, counted from the deepest. The first ones know edges and
+    textures already, and cost most of a step, as their maps are the largest.
     """
     decoder_width: int = Field(32, ge=8, multiple_of=2)
     """Channels of the decoder's maps; half of it at the image's own resolution."""

@@ -41,6 +41,7 @@ def surfaces(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return synthesise(tmp_path_factory.mktemp("drawn") / "set", images=6, seed=0, size=(96, 96))
 
 
+@pytest.mark.usefixtures("graphs_once")
 @pytest.mark.parametrize("method", sorted(TINY))
 @pytest.mark.parametrize("runtime", ["channels-last", "onnx", "openvino"])
 def test_every_runtime_gives_the_answer_of_eager_torch(
@@ -57,6 +58,7 @@ def test_every_runtime_gives_the_answer_of_eager_torch(
     assert [answer.verdict for answer in answers] == [Verdict.OK, Verdict.OK]
 
 
+@pytest.mark.usefixtures("graphs_once")
 def test_int8_is_another_network(surfaces: Dataset, tmp_path: Path) -> None:
     image = np.random.default_rng(0).random((1, 1, 64, 64), dtype=np.float32)
     outputs = []

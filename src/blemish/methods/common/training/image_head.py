@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +22,7 @@ from blemish.nn.image_head import ImageHead, fit_image_head, new_image_head
 
 MAX_IMAGES = 1000  # of the training images, evenly spread over both kinds
 MAX_VIEWS = 1600  # of these images and their mirror images
-MIRRORED = (slice(None), slice(None, None, -1))  # along an axis
+MIRRORED = (slice(None), slice(None, None, -1))  # left to right; the head itself looks from above and below
 
 
 class ScoreSettings(Protocol):
@@ -97,12 +96,12 @@ def trained_image_head(
         return None
     chosen = [each for kind in kinds for each in kind[:: -(-len(kind) // (MAX_IMAGES // 2))]]
     network = trainer.networks({"features": head.features})["features"]
-    views = list(product(MIRRORED, MIRRORED))[: max(1, MAX_VIEWS // len(chosen))]
+    views = MIRRORED[: max(1, MAX_VIEWS // len(chosen))]
     features, small_images = [], []
     for sample in trainer.track(chosen, "learning the image score"):
         pixels = trainer.read(sample, channels)
         whole = squeezed(pixels)
-        features += [network(np.ascontiguousarray(whole[:, :, down, across])) for down, across in views]
+        features += [network(np.ascontiguousarray(whole[..., across])) for across in views]
         small_images.append(small_image(pixels))
     defective = np.array([sample.is_defective for sample in chosen])
     folds = stratified_folds(defective, usable_groups(defective, similarity_groups(small_images)))
