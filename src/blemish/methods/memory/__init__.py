@@ -46,11 +46,11 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
         needs="Images of good parts; one is enough to begin with. Marks of any kind, labels, boxes or "
         "outlines, are learned from as soon as there are some.",
         gives="A map of how far each place is from what is good, outlines, and a verdict; no classes.",
-        cost="From 226 good images 44 s of training, in processor time of one core. The speed of inspection was "
-        "not measured.",
-        when="There are good parts and no defects yet, or few; defects of kinds that nobody has seen must "
-        "alarm; false alarms are to be corrected on the line. On magnetic tiles, which differ much, it was hardly "
-        "better than chance from good ones alone: AUROC 0.68.",
+        cost="Training on 226 good images takes 44 s of processor time on one core. The speed of inspection "
+        "was not measured.",
+        when="There are good parts and no defects yet, or few; kinds of defects that nobody has seen must "
+        "alarm; false alarms are to be corrected on the line. From good magnetic tiles alone, which differ "
+        "much, it was hardly better than chance: AUROC 0.68.",
     )
     settings_type = MemorySettings
     memory_type = MemoryState
