@@ -6,7 +6,7 @@ themselves and of the validation images, whose patches the bundle holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def correct(request: CorrectRequest, *, quiet: bool = False) -> Corrected:
             )
         networks = networks_of(parent, method, device=request.device, bfloat16=False)
         tensors, manifest = parent.networks, parent.manifest
-        images = read_images(request, parent, inference.channels)
+        images = read_images(request, parent, inference.channels, reporter.line)
         before = replace(inspector_of(parent, device=request.device), limited=False)
         made = (
             method.undo(request.kind, networks, tensors, manifest)
@@ -120,11 +120,18 @@ def refuse_wrong_use(request: CorrectRequest) -> None:
         raise WrongUseError(f"{request.kind} needs images. Received: none. Name files or a folder.")
 
 
-def read_images(request: CorrectRequest, bundle: Bundle, channels: int | None) -> tuple[CorrectedImage, ...]:
-    """Images of a request with their boxes, each content once. Raises BlemishError for one without a box."""
-    files = [file for path in request.images for file in (images_below(path) if path.is_dir() else [path])]
-    if not files and not request.undo:
-        raise BlemishError(f"{request.images[0]} holds no image. Name files or another folder.")
+def read_images(
+    request: CorrectRequest, bundle: Bundle, channels: int | None, note: Callable[[str], None]
+) -> tuple[CorrectedImage, ...]:
+    """Images of a request with their boxes, each content once. note: called with a line on what is left out
+
+    Raises BlemishError for an image without a box, where boxes are given, and for a folder without an image.
+    """
+    files = [
+        file
+        for path in request.images
+        for file in (images_below(path, note).images if path.is_dir() else [path])
+    ]
     marked = boxes_by_digest(request.boxes) if request.boxes else None
     found: dict[str, CorrectedImage] = {}
     for file in files:
@@ -180,7 +187,8 @@ def changed(image: CorrectedImage, before: BundleInspector, after: BundleInspect
 
 def spoken(inspection: Inspection) -> str:
     score = "" if inspection.score is None else f" ({inspection.score:.3f})"
-    return f"{inspection.verdict.name}{score}"
+    why = f", {'; '.join(inspection.reasons)}" if inspection.reasons else ""
+    return f"{inspection.verdict.name}{score}{why}"
 
 
 def sentences_on_known(known: Sequence[KnownScore], inspector: BundleInspector) -> tuple[str, ...]:

@@ -37,8 +37,7 @@ def part(seed: int, size: tuple[int, int] = (96, 96)) -> NDArray[np.uint8]:
     """Photograph of a good part: stripes, a hole, noise."""
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[: size[0], : size[1]]
-    phase = generator.uniform(0, 0.5)
-    gray = 120 + 15 * np.sin(columns / 3 + phase) + generator.normal(0, 3, size)
+    gray = 120 + 15 * np.sin(columns / 3) + generator.normal(0, 3, size)
     gray[(rows - size[0] / 2) ** 2 + (columns - size[1] / 3) ** 2 < 64] = 60
     return np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.arrays import Box, Pixels
+from blemish.arrays import Box, Pixels, RgbImage
 from blemish.defect import Defect
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
@@ -136,7 +136,7 @@ class MemoryInference(MayGate):
             image, move = self.aligned(image, networks[REFERENCE])
         return network(planes(image)[None])[0], move
 
-    def aligned(self, image: Pixels, reference: Network) -> tuple[Pixels, Move | None]:
+    def aligned(self, image: RgbImage, reference: Network) -> tuple[RgbImage, Move | None]:
         """Image moved onto the reference, and the move back; None where none makes the two more alike."""
         target = np.ascontiguousarray(reference(NO_INPUT)[0].transpose(1, 2, 0)).astype(np.uint8)
         move = found_move(gray(image), gray(target), turns=self.align == "rigid")
@@ -259,7 +259,7 @@ def patches_of(features: Floats) -> Floats:
     return np.ascontiguousarray(features.reshape(len(features), -1).T)
 
 
-def square(pixels: Pixels, size: int) -> Pixels:
+def square(pixels: Pixels, size: int) -> RgbImage:
     """Resize an image [H, W, 3] to 8 bits and [size, size, 3], as the network sees it in training, too."""
     return to_bytes(resized(pixels, (size, size)))
 

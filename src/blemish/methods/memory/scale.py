@@ -33,7 +33,7 @@ def standardised(values: Values, standard: Standard) -> Values:
 
 def in_unit_range(deviations: Values) -> Values:
     """Deviations as values in [0, 1], 1/2 at the mean of good images' highest; far above none are equal."""
-    return 0.5 + 0.5 * deviations / (SOFTNESS + abs(deviations))
+    return 0.5 + 0.5 * deviations / (SOFTNESS + abs(deviations))  # type: ignore[return-value]
 
 
 def from_unit_range(value: float) -> float:

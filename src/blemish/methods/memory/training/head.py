@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ from blemish.methods.memory.settings import MemorySettings
 from blemish.methods.memory.training.store import FeatureStore
 from blemish.methods.memory.training.targets import DEFECTIVE, GOOD, UNKNOWN, Targets
 from blemish.nn.optimisation import adamw, scheduled
+
+Number = TypeVar("Number", bound=np.generic)
 
 CROP = 32  # places of a side of a crop, where images keep their resolution
 MARGIN = 0.5  # log odds beyond which the truncated L1 loss is satisfied
@@ -58,7 +61,7 @@ class HeadImages:
             for name, parts in zip(names, zip(*rows, strict=True), strict=True)
         }
 
-    def drawn(self, number: int, generator: Generator) -> tuple[NDArray[np.generic], ...]:
+    def drawn(self, number: int, generator: Generator) -> tuple[Any, ...]:
         """Draw one image of a batch, defective ones first."""
         pool = self.defective if number < SHARE * self.settings.head_batch else self.good
         sample = pool[int(generator.integers(len(pool)))]
@@ -77,7 +80,7 @@ class HeadImages:
         return features, targets, np.int64(defective), noisy
 
 
-def mirrored(values: NDArray[np.generic], turned: tuple[bool, bool]) -> NDArray[np.generic]:
+def mirrored(values: NDArray[Number], turned: tuple[bool, bool]) -> NDArray[Number]:
     """Values [..., h, w] mirrored along each axis that is named."""
     down, right = (slice(None, None, -1) if each else slice(None) for each in turned)
     return np.ascontiguousarray(values[..., down, right])

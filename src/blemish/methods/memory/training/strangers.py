@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from blemish.dataset.samples import Sample
 
-SPREADS = 5.0  # robust deviations above the median from which an image is named
+SPREADS = 4.0  # robust deviations above the median from which an image is named
 NAMED = 5  # images at most
 LEAST = 5  # images below which nothing is said
 

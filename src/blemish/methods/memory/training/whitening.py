@@ -22,7 +22,7 @@ def whitening(features: Tensor, dimensions: int, *, floor: float) -> tuple[Tenso
     """
     mean = features.mean(0, dtype=torch.float64)
     products = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    for part in features.split(AT_ONCE):  # a copy of all in double precision would be large
+    for part in torch.split(features, AT_ONCE):  # a copy of all in double precision would be large
         centred = part.double() - mean
         products += centred.T @ centred
     covariance = products / len(features)
