@@ -66,7 +66,7 @@ class MemorySettings(PresetSettings):
     """
     dimensions: int = Field(128, ge=2)
     """Dimensions that principal components leave of the features; each is brought to unit variance."""
-    whitening_floor: float = Field(0.1, ge=0)
+    whitening_floor: float = Field(1.0, ge=0)
     """Share of the mean variance that is added to each component's before it is divided by, so that those
     that hardly vary on good parts are not all noise.
     """

@@ -88,7 +88,7 @@ class FeatureNetwork(nn.Module):
 
     def set_projection(self, mean: Tensor, matrix: Tensor) -> None:
         """Project features f to (f − mean) @ matrix. mean: [C]; matrix: [C, D]"""
-        parts = torch.split(matrix, self.channels)
+        parts = torch.split(matrix, list(self.channels))
         for project, part in zip(self.projections, parts, strict=True):
             assert isinstance(project, nn.Conv2d)
             project.weight.copy_(part.T[:, :, None, None])
