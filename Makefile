@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 
-.PHONY: setup demo test fuzz lint bench peers lock clean
+.PHONY: setup demo test fuzz kills lint bench peers lock clean
 
 setup: $(VENV)/.ready
 
@@ -27,10 +27,16 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
-# 100,000 mutated trees, new ones each time, for the readers of files; `make test` has a short form: make fuzz [EXAMPLES=n for each]
+# 100,000 mutated trees, new ones each time, for the readers of files; `make test` has a short form. Both end with
+# what became of them: make fuzz [EXAMPLES=n for each]
 EXAMPLES ?= 1500
 fuzz: setup
 	BLEMISH_FUZZ_EXAMPLES=$(EXAMPLES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/fuzz --numprocesses $(CORES) --timeout 0
+
+# An inspection that is killed 100 times and gone on with; `make test` has a short form: make kills [KILLS=n]
+KILLS ?= 100
+kills: setup
+	BLEMISH_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cli/test_inspect_kills.py -s --timeout 0
 
 lint: setup
 	$(BIN)/ruff format --check .

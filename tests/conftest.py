@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 from blemish.dataset.samples import Dataset
+from tests.fuzz.outcomes import OUTCOMES, outcome_lines
 
 # Before torch is first imported, and for every process started by a test.
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
@@ -24,6 +25,24 @@ os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 # `pytest --hypothesis-profile=default` looks for new ones.
 hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("same")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the outcomes of the fuzz tests from a process of xdist to the one that started it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["outcomes"] = dict(OUTCOMES)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    OUTCOMES.update(getattr(node, "workeroutput", {}).get("outcomes", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if OUTCOMES:
+        terminalreporter.section("fuzzed")
+        for line in outcome_lines(OUTCOMES):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

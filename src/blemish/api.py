@@ -230,6 +230,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     watch: bool = False,
     duration: str | float | None = None,
     max_images: int | None = None,
+    resume: bool = False,
     quiet: bool = True,
 ) -> RecordedInspections:
     """Inspect files of images into OUT/inspections.jsonl; for images in memory and single answers see `load`.
@@ -243,6 +244,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
     watch: inspect what is in the folder, and then each image that comes
     duration, max_images: of a live source or a watched folder, in seconds or such as "10m", and inspected
         images, after which it ends; None: when it is interrupted
+    resume: keep the answers in OUT of a run that did not end, and inspect the other images
     returns: an object with `file`, the path, `failures`, how many have the verdict ERROR, and `counts` of all
         that was found: `counts.verdicts`, `counts.left_out` with the reasons, `counts.not_judged`; iterating
         over it gives the inspections
@@ -277,6 +279,7 @@ def inspect(  # noqa: PLR0913 - every option of an inspection
         limits=limits_of(time_limit, memory_limit),
         input_check=input_check,
         live=LiveOptions(watch, seconds, max_images),
+        resume=resume,
         quiet=quiet,
     )
     if recorded.output_lack:
@@ -360,11 +363,13 @@ def add_class(  # noqa: PLR0913 - every option of a new class
     quiet: bool = True,
     good: AnyPath | None = None,
     negative: AnyPath | None = None,
+    tune: bool = True,
 ) -> Path:
     """Add a defect class to a bundle from 1 to 10 boxed examples; returns the new bundle's path.
 
     examples: dataset with the boxes, all of them or those called `name`; more of them for a class added so
     good: folder of images of good parts; negative: dataset whose boxes are false alarms of the class
+    tune: fit the class to all regions of its examples' images, which takes seconds
     check: images of the older classes, measured before and after
     skip_broken: leave out broken files of both, instead of raising
     fine_tune: train briefly instead, on `check`'s training images as well; settings, seed: of that training
@@ -389,6 +394,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
         command=call("add_class", bundle, name, examples, out, check=check, fine_tune=fine_tune),
         good=None if good is None else Path(good),
         negative=None if negative is None else Path(negative),
+        tune=tune,
     )
     return workflow.add_class(request, quiet=quiet)
 

@@ -13,19 +13,21 @@ import sys
 from blemish.errors import BlemishError
 
 COUNT, WAITING = "OMP_NUM_THREADS", "OMP_WAIT_POLICY"
+MOST = 256  # threads, where there are not more cores; each takes memory, and too many end the process
 
 
 def thread_count() -> int:
     """Number of threads to use: OMP_NUM_THREADS, else every core that this process may use.
 
-    Raises BlemishError for an OMP_NUM_THREADS that is no number above 0.
+    Raises BlemishError for an OMP_NUM_THREADS that is no number above 0, or too great.
     """
     text = os.environ.get(COUNT, "").split(",")[0].strip()  # a list is of nested levels, the outermost first
     if not text:
         return usable_cores()
-    if not text.isdecimal() or not int(text):
+    if not text.isdecimal() or len(text) > 9 or not 0 < int(text) <= most_threads():
         raise BlemishError(
-            f"{COUNT} must be a whole number above 0. Received: '{text}'. Correct or unset it."
+            f"{COUNT} must be a whole number from 1 to {most_threads()}. Received: '{text[:20]}'. Correct or "
+            "unset it."
         )
     return int(text)
 
@@ -36,12 +38,13 @@ def set_threads(count: int | None = None) -> int:
     count: None takes `thread_count`
     OpenMP holds a number for each thread of Python: a thread that runs networks calls this itself. Libraries
     loaded later, and processes started from here, read the environment.
-    Raises BlemishError for a number below 1.
+    Raises BlemishError for a number below 1, or one too great.
     """
     if count is not None:
-        if count < 1:  # before it is written, or every later call would read it
+        if not 1 <= count <= most_threads():  # before it is written, or every later call would read it
             raise BlemishError(
-                f"--threads must be at least 1. Received: {count}. Leave it out for all cores."
+                f"--threads must be from 1 to {most_threads()}. Received: {count}. "
+                "Leave it out for all cores."
             )
         os.environ[COUNT] = str(count)
     chosen = thread_count()
@@ -61,6 +64,11 @@ def set_passive_wait() -> None:
     Call it before torch is imported, as OpenMP reads the environment once.
     """
     os.environ.setdefault(WAITING, "PASSIVE")
+
+
+def most_threads() -> int:
+    """Greatest number of threads that may be asked for."""
+    return max(MOST, usable_cores())
 
 
 def usable_cores() -> int:

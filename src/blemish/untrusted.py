@@ -12,9 +12,9 @@ import os
 import re
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -25,6 +25,7 @@ from blemish.errors import BlemishError
 MAX_TEXT_BYTES = 64 * 2**20  # lists and labels of one image
 MAX_JSON_BYTES = 2 * 2**30  # annotation files of whole datasets
 MAX_YAML_BYTES = 2**20
+READ_BYTES = 2**20
 MAX_DEPTH = 64
 SEARCH_SECONDS = 1.0
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -56,7 +57,7 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
     regular_file(path)
     try:
         with path.open("rb") as file:
-            content = file.read(max_bytes + 1)
+            content = b"".join(parts_of(file, max_bytes + 1))
     except (OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or "too little memory"
         raise BlemishError(f"{path} must be a readable file. Received: {reason}. Check the file.") from error
@@ -65,6 +66,13 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
             f"{path} must have at most {max_bytes:,} bytes. Received: more. Check that it is the right file."
         )
     return content
+
+
+def parts_of(file: BinaryIO, most_bytes: int) -> Iterator[bytes]:
+    """Parts of a file, of so many bytes in all at most: a single read takes the memory that it might fill."""
+    while most_bytes and (part := file.read(min(most_bytes, READ_BYTES))):
+        most_bytes -= len(part)
+        yield part
 
 
 def read_text(path: Path, *, max_bytes: int = MAX_TEXT_BYTES) -> str:

@@ -134,7 +134,7 @@ def test_a_wrong_argument_is_told_in_words_of_python(
             {"bundle": ".", "to": "onnx", "precision": "int4"},
             "precision must be one of fp32, fp16, int8. Received: 'int4'.",
         ),
-        ("load", {"bundle": ".", "threads": 0}, "threads must be at least 1. Received: 0."),
+        ("load", {"bundle": ".", "threads": 0}, "threads must be from 1 to"),
     ],
 )
 def test_what_the_command_line_refuses_by_itself_is_refused_here(

@@ -69,6 +69,7 @@ def refused(blemish: Command, bundle: Path, examples: Path, out: Path, *options:
         (["--name", "a\nb"], 2, "--name must be words"),
         (["--set", "shots=3"], 2, "--set is for --fine-tune. Add --fine-tune"),
         (["--fine-tune"], 2, "Add --check DATA."),
+        (["--fine-tune", "--no-training", "--check", "nowhere"], 2, "Leave one of them out."),
         (["--check", "nowhere"], 1, "nowhere"),
         (["--device", "tpu"], 1, "device must be auto, cpu or cuda"),
     ],

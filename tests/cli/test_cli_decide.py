@@ -17,6 +17,7 @@ from blemish.bundle import load_bundle
 from blemish.dataset.samples import Dataset
 from blemish.decision.store import stored_decision
 from blemish.errors import BlemishError
+from blemish.folder_lock import one_at_a_time
 from blemish.inspection import Verdict
 
 Command = Callable[..., Any]
@@ -140,6 +141,21 @@ def test_rules_that_no_longer_fit_can_be_dropped(decide: Command, tiny_bundle: P
     answer = decide("--rule", "f1", "--limit", "none")
     assert answer.code == 0, answer.err
     assert (decision_of(tiny_bundle).revision, decision_of(tiny_bundle).limits) == (5, ())
+
+
+def test_while_another_process_decides_a_second_one_is_refused_and_no_revision_is_lost(
+    decide: Command, tiny_bundle: Path
+) -> None:
+    file = tiny_bundle / "decision.yaml"
+    assert decide("--escape", 0.3).code == 0
+    before = {path.name: path.read_bytes() for path in tiny_bundle.iterdir()}
+    with one_at_a_time(file):
+        answer = decide("--escape", 0.3)
+    assert answer.code == 1 and answer.err.count("\n") == 1
+    assert f"{file} is being written by another process" in answer.err
+    assert {path.name: path.read_bytes() for path in tiny_bundle.iterdir()} == before
+    assert decide("--escape", 0.3).code == 0
+    assert (tiny_bundle / "decision-1.yaml").read_bytes() == before["decision.yaml"]
 
 
 def test_out_leaves_the_bundle_as_it_is(decide: Command, tiny_bundle: Path, tmp_path: Path) -> None:

@@ -167,6 +167,30 @@ def test_negatives_that_cannot_be_used_are_one_line(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_class_is_tuned_unless_told_otherwise(
+    blemish: Command, modern_parent: Path, examples: Path, tmp_path: Path
+) -> None:
+    add = ("add-class", modern_parent, "--name", "fray", "--examples", examples, "--device", "cpu")
+    answers = {
+        name: blemish(*add, *option, "--out", tmp_path / name)
+        for name, option in {"tuned": (), "closed": ("--no-training",)}.items()
+    }
+    assert all(answer.code == 0 for answer in answers.values()), answers["tuned"].err
+    sentence = "'fray' is tuned on all regions of its examples' images"
+    assert sentence in answers["tuned"].err and sentence not in answers["closed"].err
+    tuned, closed = (load_bundle(tmp_path / name).networks for name in answers)
+    for network, tensors in closed.items():
+        for name, tensor in tensors.items():
+            same = np.array_equal(tensor, tuned[network][name])
+            assert same == ((network, name) != ("enrolled", "weights")), f"{network}.{name}"
+    undone = tmp_path / "undone"
+    assert blemish("remove-class", tmp_path / "tuned", "--name", "fray", "--out", undone).code == 0
+    before, after = load_bundle(modern_parent).networks, load_bundle(undone).networks
+    for network, tensors in before.items():
+        for name, tensor in tensors.items():
+            assert np.array_equal(tensor, after[network][name]), f"{network}.{name}"
+
+
 def test_one_image_thrice_counts_once(
     blemish: Command, modern_parent: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:

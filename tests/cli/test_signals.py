@@ -118,7 +118,7 @@ def test_a_signal_keeps_what_was_judged(
     number_kept, out = kept(tmp_path / "out"), tmp_path / "out"
     assert 3 <= number_kept < 100_000
     assert err.startswith(f"blemish: stopped{by}. {number_kept} images were judged; {out / RECORD} and ")
-    assert "The same command starts from the first image." in err and err.count("\n") == 1
+    assert "Go on with the same command and --resume." in err and err.count("\n") == 1
 
 
 def test_pictures_and_tables_of_a_stopped_inspection_are_complete(

@@ -15,6 +15,7 @@ from blemish.bundle import Manifest, Preprocessing, load_bundle, save_bundle
 from blemish.decision.decision import Decision
 from blemish.decision.store import (
     decision_text,
+    next_revision,
     read_decision,
     refuse_unfit,
     stored_decision,
@@ -155,7 +156,26 @@ def test_every_revision_is_kept_beside(tmp_path: Path) -> None:
     assert remaining == {"decision-1.yaml": 1, "decision-2.yaml": 2, "decision.yaml": 3}
 
 
-@pytest.mark.parametrize("content", ["a: 1", "revision: ../a", "[1"])
+def test_a_revision_that_was_saved_is_never_replaced_by_another_of_its_number(tmp_path: Path) -> None:
+    file = tmp_path / "decision.yaml"
+    for revision in (1, 2, 3):
+        write_decision(file, Decision(revision=revision, bundle="b", score={}))
+    assert next_revision(file) == 3 and next_revision(file, 3) == 4
+    file.write_bytes((tmp_path / "decision-1.yaml").read_bytes())  # brought back
+    assert next_revision(file, 1) == 3
+    write_decision(file, Decision(revision=3, bundle="b", score={}))
+    saved = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    file.write_text(decision_text(Decision(revision=2, bundle="b", score={"ng": 0.5})))
+    with pytest.raises(
+        BlemishError, match=r"Received: 2, which is decision-2\.yaml, too\. Count it up to 3\."
+    ):
+        write_decision(file, Decision(revision=4, bundle="b", score={}))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path != file} == {
+        path: content for path, content in saved.items() if path != file
+    }
+
+
+@pytest.mark.parametrize("content", ["a: 1", "revision: ../a", "revision: 0", "revision: 9999999999", "[1"])
 def test_a_file_that_is_no_decision_is_not_written_over(tmp_path: Path, content: str) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(content)

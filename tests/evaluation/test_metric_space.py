@@ -87,6 +87,12 @@ def test_the_table_names_the_nearest_class() -> None:
     assert float(rows[1]["distance spot"]) == pytest.approx(0.2**2 + 0.2**2)
 
 
+def test_no_name_in_the_table_is_run_as_a_formula() -> None:
+    odd = EmbeddedRegion("=1+1.png#0", "@a.png", "true", "-dent", BOX)
+    (row,) = csv.DictReader(io.StringIO(table(space([[1, 0, 0]], [odd]))))
+    assert (row["id"], row["image"], row["class"]) == ("'=1+1.png#0", "'@a.png", "'-dent")
+
+
 def test_vectors_are_in_the_order_of_the_table(tmp_path: Path) -> None:
     write_space(tmp_path, MIXED)
     with np.load(tmp_path / "embeddings.npz") as stored:

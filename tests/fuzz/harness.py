@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 from blemish.dataset.layouts import load_dataset
 from blemish.dataset.quality.check import check_dataset
 from blemish.errors import BlemishError
+from tests.fuzz.outcomes import note_outcome
 
 EXAMPLES = int(os.environ.get("BLEMISH_FUZZ_EXAMPLES", "100"))
 settings = hypothesis.settings(
@@ -117,10 +118,12 @@ def assert_read_or_told(template: Path, draw: Draw, mutations: Sequence[Mutation
             read = reading(root)
         except BlemishError as error:
             assert "\n" not in str(error), "a refusal is one line"
+            note_outcome("datasets", "refused")
             return
     told = without(read.words, root) - without(whole.words, template)
     allowed = {whole.counts(), whole.counts(without=gone)}
     assert told or read.counts() in allowed, f"{change}: {whole.counts()} became {read.counts()}, unsaid"
+    note_outcome("datasets", "read with a word more" if told else "read as whole")
 
 
 def without(words: frozenset[str], root: Path) -> set[str]:

@@ -21,6 +21,7 @@ from blemish.dataset.quality.check import check_dataset
 from blemish.errors import BlemishError
 from tests.dataset import builders
 from tests.fuzz.harness import MUTATIONS, limited_time, settings
+from tests.fuzz.outcomes import note_outcome
 
 TREES: dict[str, Callable[[Path], Path]] = {
     "coco": builders.coco_layout,
@@ -53,7 +54,9 @@ def test_a_mutated_tree_is_converted_whole_or_not_at_all(
             except BlemishError as error:
                 assert "\n" not in str(error)
                 assert not out.exists()
+                note_outcome("conversions", "refused")
                 return
+            note_outcome("conversions", "written")
             assert {
                 path for path in {*folder.rglob("*")} - before if not path.is_relative_to(folder / "outer")
             } == set()

@@ -25,6 +25,7 @@ from blemish.inspection import Inspection, Verdict
 from blemish.progress import Reporter
 from blemish.regions.filled_boxes import defect_of_box
 from tests.fuzz.harness import DAMAGE, HARMLESS, LOSSES, Draw, Mutation, limited_time, settings
+from tests.fuzz.outcomes import note_outcome
 
 SIZE = (16, 24)
 CLASSES = {701: "dent", 352: "scratch"}
@@ -149,10 +150,12 @@ def assert_measured_or_told(
             read = measured(root, dataset, is_maps=is_maps)
         except BlemishError as error:
             assert "\n" not in str(error), "a refusal is one line"
+            note_outcome("predictions", "refused")
             return
     assert read.numbers == whole.numbers or read.words - whole.words, (
         f"{change}: {whole.numbers} became {read.numbers} without a word"
     )
+    note_outcome("predictions", "read with a word more" if read.words - whole.words else "read as whole")
 
 
 @pytest.fixture(scope="module")

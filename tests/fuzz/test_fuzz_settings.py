@@ -17,6 +17,7 @@ from blemish.dataset.settings import DatasetSettings
 from blemish.errors import BlemishError
 from tests.dataset import builders
 from tests.fuzz.harness import MUTATIONS, assert_read_or_told, limited_time, settings
+from tests.fuzz.outcomes import note_outcome
 
 scalars = st.one_of(
     st.sampled_from(
@@ -103,8 +104,10 @@ def read_or_refused(root: Path) -> None:
     try:
         with limited_time(root):
             assert len(load_dataset(root))
+        note_outcome("settings of datasets", "read")
     except BlemishError as error:
         assert "\n" not in str(error) and len(str(error)) < 12_000
+        note_outcome("settings of datasets", "refused")
 
 
 def test_odd_values_of_every_key(root: Path) -> None:

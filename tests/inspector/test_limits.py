@@ -70,8 +70,15 @@ def large(numbers: int) -> onnx.ModelProto:
     return model(nodes, [size])
 
 
-def opened(kind: str, whole: onnx.ModelProto, folder: Path, limits: Limits = DEFAULT_LIMITS) -> Graph:
-    marks = {"source": "test-1", "precision": "fp32"}
+def opened(
+    kind: str,
+    whole: onnx.ModelProto,
+    folder: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    precision: str = "fp32",
+) -> Graph:
+    marks = {"source": "test-1", "precision": precision}
     stored = StoredGraph(
         files=("a",), inputs=(StoredInput(name="x", dtype="float32", shape=(1,)),), outputs=("y",)
     )
@@ -118,8 +125,9 @@ def test_onnx_runtime_would_be_stopped_in_a_loop_too(tmp_path: Path, monkeypatch
         graph(ONE)
 
 
-def test_weights_of_openvino_must_be_finite(tmp_path: Path) -> None:
-    odd = numpy_helper.from_array(np.array([1, np.nan], np.float32), "w")
+@pytest.mark.parametrize("values", [[1, np.nan], [1, np.inf], [np.inf], [-np.inf]])
+def test_weights_of_openvino_must_be_finite(values: list[float], tmp_path: Path) -> None:
+    odd = numpy_helper.from_array(np.array(values, np.float32), "w")
     nodes = [
         helper.make_node("Mul", ["x", "w"], ["m"]),
         helper.make_node("ReduceMax", ["m"], ["y"], keepdims=1),
@@ -132,6 +140,19 @@ def test_weights_of_openvino_must_be_finite(tmp_path: Path) -> None:
     xml, _ = write_openvino(as_openvino(file), tmp_path, "one", **marks)
     with pytest.raises(BlemishError, match="that are not finite"):
         open_openvino(xml, stored, Limits())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_minus_infinity_is_let_pass_where_a_mask_chooses_it(precision: str, tmp_path: Path) -> None:
+    constants = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in
+                 (("zero", [0.0]), ("w", -np.inf))]  # fmt: skip
+    nodes = [
+        helper.make_node("Greater", ["x", "zero"], ["m"]),
+        helper.make_node("Where", ["m", "x", "w"], ["n"]),
+        helper.make_node("ReduceMax", ["n"], ["y"], keepdims=1),
+    ]
+    graph = opened("openvino", model(nodes, constants), tmp_path, precision=precision)
+    assert float(graph({"x": np.array([3], np.float32)})["y"][0]) == 3
 
 
 def test_bytes_at_once_are_those_of_values_still_to_be_used() -> None:

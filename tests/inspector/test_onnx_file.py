@@ -118,10 +118,38 @@ def test_weights_that_are_not_finite_are_refused(value: float, dtype: str, tmp_p
     assert "'inner'" in refusal(model(helper.make_node("Constant", [], ["y"], sparse_value=sparse)), tmp_path)
 
 
-def test_a_single_infinity_is_a_constant_of_the_graph_and_nan_is_none(tmp_path: Path) -> None:
-    for value in (np.inf, -np.inf):
-        assert check_onnx(written(added(weights(value)), tmp_path)) == 18
-    assert "not finite" in refusal(added(weights(np.nan)), tmp_path)
+def chosen(constant: onnx.TensorProto, *more: onnx.NodeProto) -> onnx.ModelProto:
+    """A graph that takes the constant where a mask says so."""
+    zero = numpy_helper.from_array(np.zeros(1, np.float32), "zero")
+    mask = helper.make_node("Greater", ["x", "zero"], ["m"])
+    where = helper.make_node("Where", ["m", "x", constant.name], ["y"])
+    return model(mask, where, *more, constants=(constant, zero))
+
+
+def test_minus_infinity_is_let_pass_where_a_mask_chooses_it_and_nowhere_else(tmp_path: Path) -> None:
+    assert check_onnx(written(chosen(weights(-np.inf)), tmp_path)) == 18
+    again = helper.make_node("Add", ["y", "w"], ["z"])
+    for whole in (added(weights(-np.inf)), added(weights(np.inf)), added(weights(np.nan)),
+                  chosen(weights(np.inf)), chosen(weights(np.nan)), chosen(weights(-np.inf, -np.inf)),
+                  chosen(weights(-np.inf), again), model(constants=(weights(-np.inf),))):  # fmt: skip
+        assert "weights 'w' that are not finite" in refusal(whole, tmp_path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_numbers_of_an_operator_must_be_finite(value: float, tmp_path: Path) -> None:
+    """Such as the slope of a LeakyRelu: −∞ of it makes every value below 0 infinite, or NaN."""
+    for operator, numbers in (("LeakyRelu", {"alpha": value}), ("Constant", {"value_floats": [1.0, value]})):
+        inputs = ["x"] if operator == "LeakyRelu" else []
+        whole = model(helper.make_node(operator, inputs, ["y"], **numbers))
+        message = refusal(whole, tmp_path)
+        assert f"an operator '{operator}' with a number that is not finite" in message
+    assert check_onnx(written(model(helper.make_node("LeakyRelu", ["x"], ["y"], alpha=0.1)), tmp_path)) == 18
+
+
+@pytest.mark.parametrize("data_type", [TensorProto.FLOAT8E4M3FN, TensorProto.COMPLEX64, 99])
+def test_weights_of_types_that_are_not_checked_are_refused(data_type: int, tmp_path: Path) -> None:
+    odd = onnx.TensorProto(name="w", data_type=data_type, dims=[8], raw_data=b"\xff" * 8)
+    assert "weights 'w' of a type that blemish does not write" in refusal(added(odd), tmp_path)
 
 
 TYPES = {TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64, TensorProto.FLOAT16: np.float16}

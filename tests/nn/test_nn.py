@@ -90,6 +90,18 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, tensors: dict, mess
     assert str(caught.value).startswith("types_backbone_weights: ")
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float, dtype: torch.dtype) -> None:
+    weight = torch.zeros(64, 3, 7, 7, dtype=dtype)
+    weight[5, 1, 2, 3] = value
+    save_file({"conv1.weight": weight}, tmp_path / "odd.safetensors")
+    with pytest.raises(
+        BlemishError, match=r"^types_backbone_weights: .*tensor 'conv1\.weight' must be finite"
+    ):
+        resnet("resnet18", str(tmp_path / "odd.safetensors"), setting="types_backbone_weights")
+
+
 def test_a_file_that_is_missing_or_holds_no_tensors_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("none")
     for name, message in (

@@ -78,7 +78,7 @@ def test_a_stop_leaves_whole_lines_each_once_and_what_was_ready(
         raise KeyboardInterrupt
 
     if cut:
-        monkeypatch.setattr(module, "opened", lambda draft: StoppedInALine(str(draft), "wb"))
+        monkeypatch.setattr(module, "opened", lambda draft, *_: StoppedInALine(str(draft), "wb"))
     ready = Answers(coming(), drain=lambda: iter([answer("c.png", Verdict.NG)]))
     with pytest.raises(KeyboardInterrupt) as stop:
         write_answers(ready, tmp_path)
@@ -135,7 +135,7 @@ def test_a_line_that_is_taken_in_pieces_is_whole(tmp_path: Path, monkeypatch: py
         def write(self, data: memoryview) -> int:  # type: ignore[override]
             return super().write(data[:7])
 
-    monkeypatch.setattr(module, "opened", lambda draft: Narrow(str(draft), "wb"))
+    monkeypatch.setattr(module, "opened", lambda draft, *_: Narrow(str(draft), "wb"))
     assert written(answers("a.png", "b.png"), tmp_path) == ["a.png", "b.png"]
 
 

@@ -239,6 +239,10 @@ def convert(
             help="Leave out faulty images and annotations, with a warning instead of an error.",
         ),
     ] = False,
+    follow_links: Annotated[
+        bool,
+        typer.Option("--follow-links", help="Also copy images behind links that lead out of the dataset."),
+    ] = False,
     strict: Annotated[
         bool,
         typer.Option(
@@ -257,7 +261,9 @@ def convert(
 
     # Conversion itself leaves out single annotations, and keeps the rest of their image.
     dataset = load_dataset(data, skip_broken=True) if skip_broken else open_dataset(data)
-    conversion = convert_dataset(dataset, out, to, skip_broken=skip_broken, strict=strict)
+    conversion = convert_dataset(
+        dataset, out, to, skip_broken=skip_broken, follow_links=follow_links, strict=strict
+    )
     say(f"{out}: {conversion.images} images, {conversion.annotations} annotations as {to}")
     say(f"account: {conversion.line()}")
     for warning in conversion.warnings:

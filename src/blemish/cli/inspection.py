@@ -103,6 +103,13 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
     no_input_check: NoInputCheck = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep the answers in --out of a run that did not end, and inspect the other images.",
+        ),
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
     quiet: Quiet = False,
@@ -135,6 +142,7 @@ def inspect(  # noqa: PLR0913, PLR0917 - an option each
         limits=limits_of(time_limit, memory_limit),
         input_check=not no_input_check,
         live=LiveOptions(watch, seconds, max_images),
+        resume=resume,
         quiet=quiet,
     )
     say(recorded.file)

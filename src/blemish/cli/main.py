@@ -61,11 +61,27 @@ def run_command() -> None:
         if Debug.on or lack is None:
             raise
         fail(str(lack), FAILED)
-    except OSError as error:
-        if Debug.on:
+    except (ImportError, MemoryError, OSError, RuntimeError, SystemError) as error:
+        message = outside_fault(error)
+        if Debug.on or message is None:
             raise
+        fail(message, FAILED)
+
+
+def outside_fault(error: Exception) -> str | None:
+    """Message for what this computer lacks: memory, threads or files; None for a fault of the program."""
+    remedy = "Free some memory, or raise the limits of this process (ulimit -a)."
+    lines = [line.strip() for line in str(error).splitlines() if "shared object" in line]
+    if lines:
+        return f"A library cannot be loaded, most likely for too little memory: {lines[-1]}. {remedy}"
+    if isinstance(error, SystemError) and "exception" in str(error):  # "error return without exception set"
+        return f"A library failed without a reason, most likely for too little memory. {remedy}"
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+        return f"There is too little memory, or there are too many threads. {remedy}"
+    if isinstance(error, OSError):
         where = error.filename or "standard output or a file"
-        fail(f"{where}: {error.strerror or error}. Check its folder and its permissions.", FAILED)
+        return f"{where}: {error.strerror or error}. Check its folder and its permissions."
+    return None
 
 
 def fail(message: str, code: int) -> NoReturn:

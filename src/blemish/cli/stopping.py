@@ -29,10 +29,9 @@ def after_train(options: Options) -> str:
 
 
 def after_inspect(options: Options) -> str:
-    return (
-        "The same command starts from the first image. To inspect the others alone, name them, with another "
-        "--out."
-    )
+    if options["line_scan"]:
+        return "The same command starts from the first strip."
+    return "Go on with the same command and --resume."
 
 
 def after_export(options: Options) -> str:

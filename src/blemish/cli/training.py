@@ -154,6 +154,10 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         bool,
         typer.Option("--fine-tune", help="Train briefly instead, also on the training images of --check."),
     ] = False,
+    no_training: Annotated[
+        bool,
+        typer.Option("--no-training", help="Leave out the tuning on all regions of the examples' images."),
+    ] = False,
     settings: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -176,7 +180,7 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
-    """Add a defect class to BUNDLE from a few boxed examples, without training, in seconds.
+    """Add a defect class to BUNDLE from a few boxed examples, in seconds; the other classes stay as they are.
 
     A class that was added so takes more examples, under its name.
     """
@@ -197,6 +201,7 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         command=command_line(),
         good=good,
         negative=negative,
+        tune=not no_training,
     )
     say(workflow.add_class(request, quiet=quiet))
 

@@ -19,6 +19,7 @@ from blemish.defect import Defect
 from blemish.inspection import Verdict
 
 SCHEMA_VERSION = 1
+MAX_REVISION = 999_999_999  # by whose digits a bundle knows a saved decision, see `bundle.store.CHANGEABLE`
 GradeName = Literal["accept", "rework", "scrap"]
 FROM_BAD_TO_GOOD = (Verdict.NG, Verdict.REVIEW, Verdict.OK)
 GRADES: tuple[GradeName, ...] = ("scrap", "rework", "accept")
@@ -96,7 +97,7 @@ class Decision(Strict):
     """
 
     schema_version: Literal[1] = 1
-    revision: int = Field(ge=1)
+    revision: int = Field(ge=1, le=MAX_REVISION)
     bundle: str
     mm_per_px: float | None = Field(None, gt=0)
     score: Thresholds

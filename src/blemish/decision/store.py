@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from blemish.bundle.faults import first_fault
 from blemish.bundle.manifest import Strict
 from blemish.bundle.store import DECISION
-from blemish.decision.decision import SCHEMA_VERSION, Decision
+from blemish.decision.decision import MAX_REVISION, SCHEMA_VERSION, Decision
 from blemish.decision.rules import Chosen, Costs, Grade, Ignored, Limit, Thresholds
 from blemish.errors import BlemishError, nearest_name
 from blemish.files import write_atomically
@@ -157,19 +158,33 @@ def write_decision(file: Path, decision: Decision) -> Path | None:
     """Write `file` in one step; an existing one is first saved as NAME-REVISION.yaml.
 
     returns: the path of the saved one; None where there was none
-    Raises BlemishError where the existing file is no decision, or nothing can be written.
+    Raises BlemishError where the existing file is no decision, where another one of its revision was saved
+    before, or nothing can be written.
     """
     previous = None
     if os.path.lexists(file):
         revision = yaml_fields(file).get("revision")
-        if not isinstance(revision, int):
+        if not isinstance(revision, int) or not 0 < revision <= MAX_REVISION:
             raise BlemishError(
                 f"{file} is no decision: it has no 'revision'. Remove it, or choose another name."
             )
         previous = file.with_name(f"{file.stem}-{revision}{file.suffix}")
-        write_atomically(previous, file.read_bytes())
+        content = file.read_bytes()
+        if previous.exists() and previous.read_bytes() != content:
+            raise BlemishError(
+                f"{file}: 'revision' must be one that no other decision has. Received: {revision}, which is "
+                f"{previous.name}, too. Count it up to {next_revision(file, revision)}."
+            )
+        write_atomically(previous, content)
     write_atomically(file, decision_text(decision))
     return previous
+
+
+def next_revision(file: Path, revision: int = 0) -> int:
+    """Number above that revision and those saved beside a decision file, see `write_decision`."""
+    kept = re.compile(rf"{re.escape(file.stem)}-(\d{{1,9}}){re.escape(file.suffix)}")
+    beside = (kept.fullmatch(path.name) for path in file.parent.glob("*") if file.parent.is_dir())
+    return 1 + max([revision, *(int(match[1]) for match in beside if match)])
 
 
 def decision_text(decision: Decision) -> str:

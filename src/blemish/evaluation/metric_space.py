@@ -29,6 +29,7 @@ from blemish.images.decode import read_image, with_channels
 from blemish.inspector.inspector import BundleInspector
 from blemish.methods.capabilities import Embedder
 from blemish.progress import Reporter
+from blemish.spreadsheets import plain_text
 
 FOUND_IOU = 0.5
 TRUE, FALSE = "true", "false"
@@ -196,7 +197,8 @@ def table(space: MetricSpace) -> str:
         box = [f"{value:.2f}" for value in region.box_xyxy]
         nearest = space.class_names[int(row.argmin())]
         numbers = [f"{value:.5f}" for value in row]
-        writer.writerow(
-            [region.id, region.image, *box, region.kind, region.label, confidence, nearest, *numbers]
+        number, image, kind, label, nearest = map(
+            plain_text, (region.id, region.image, region.kind, region.label, nearest)
         )
+        writer.writerow([number, image, *box, kind, label, confidence, nearest, *numbers])
     return text.getvalue()

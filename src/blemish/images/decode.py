@@ -22,6 +22,7 @@ from blemish.images.orientation import upright
 from blemish.images.stored import frames, orientation, stored_pixels
 from blemish.images.tiff.pixels import tiff_pixels, tiff_size
 from blemish.images.tiff.tags import is_tiff, pictures
+from blemish.images.webp import webp_header
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
@@ -119,6 +120,8 @@ def read_image(
 
 def untiff_pixels(stream: BinaryIO, file: ImageFile, page: int | None, max_pixels: int) -> Pixels:
     """Pixels of a page of any format but TIFF, upright."""
+    if (webp := webp_header(stream)) is not None:
+        refuse_oversized(str(file), webp.size, max_pixels)
     stream.seek(0)
     with open_unlimited(stream) as image:
         refuse_oversized(str(file), (image.height, image.width), max_pixels)
@@ -151,6 +154,8 @@ def page_count(path: Path | str | EncodedImage) -> int:
     with opened(file) as stream:
         if is_tiff(stream.read(4)):
             return len(pictures(stream))
+        if (webp := webp_header(stream)) is not None and not webp.animated:
+            return 1
         stream.seek(0)
         with open_unlimited(stream) as image:
             return len(frames(image, stream))
@@ -170,6 +175,8 @@ def image_size(path: Path | str) -> tuple[int, int]:
     with opened(Path(path)) as stream:
         if is_tiff(stream.read(4)):
             return tiff_size(pictures(stream)[0])
+        if (webp := webp_header(stream)) is not None and not webp.turned:
+            return webp.size
         stream.seek(0)
         with open_unlimited(stream) as image:
             width, height = image.size

@@ -38,6 +38,7 @@ RECORD, DRAFT, SUMMARY, OVERLAYS = (
 )
 IMAGE_TABLE, DEFECT_TABLE, SHEET = "inspections.csv", "defects.csv", "sheet"
 SHEET_PAGE = re.compile(rf"{SHEET}(-\d\d+)?\.png")
+UNFINISHED = re.compile(r"inspections-unfinished-\d+\.jsonl")  # answers of inspections that did not end
 WRITTEN = frozenset({RECORD, DRAFT, SUMMARY, LOCK_NAME})
 # Folder of pictures that blemish draws, and the files that lie beside it then.
 DRAWN = ((OVERLAYS, {RECORD}), (OVERLAYS, {DRAFT}), ("pictures", {"run.json", "log.jsonl"}))
@@ -159,7 +160,14 @@ def is_written(name: str, beside: Sequence[str]) -> bool:
     """True for a file by blemish. beside: names of all files in its folder"""
     if name in (IMAGE_TABLE, DEFECT_TABLE) or SHEET_PAGE.fullmatch(name):
         return RECORD in beside or DRAFT in beside
+    if UNFINISHED.fullmatch(name):
+        return True
     return name in WRITTEN or (name == "embeddings.png" and "embeddings.csv" in beside)
+
+
+def unfinished_name(number: int) -> str:
+    """Name for the answers of an inspection that did not end, see `UNFINISHED`."""
+    return f"inspections-unfinished-{number}.jsonl"
 
 
 def sheet_pages(folder: Path) -> list[Path]:

@@ -8,7 +8,8 @@ Source: protobuf.dev, "Encoding"; onnx.proto, whose field numbers these are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -22,8 +23,8 @@ VARINT, EIGHT_BYTES, COUNTED, FOUR_BYTES = 0, 1, 2, 5  # wire types of protocol 
 GRAPH, OPSET_IMPORT, FUNCTIONS = 7, 8, 25  # of ModelProto
 DOMAIN, VERSION = 1, 2  # of OperatorSetIdProto
 NODE, INITIALIZER, SPARSE_INITIALIZER = 1, 5, 15  # of GraphProto
-OPERATOR, ATTRIBUTE = 4, 5  # of NodeProto
-OF_TENSORS, OF_SPARSE_TENSORS, OF_GRAPHS = (5, 10), (22, 23), (6, 11)  # of AttributeProto
+INPUT, OUTPUT, OPERATOR, ATTRIBUTE = 1, 2, 4, 5  # of NodeProto
+OF_FLOATS, OF_TENSORS, OF_SPARSE_TENSORS, OF_GRAPHS = (2, 7), (5, 10), (22, 23), (6, 11)  # of AttributeProto
 OF_SPARSE = (1, 2)  # of SparseTensorProto: its values and their places
 # Of TensorProto
 DATA_TYPE, FLOATS, HALVES, NAME, RAW, DOUBLES, EXTERNAL, LOCATION = 2, 4, 5, 8, 9, 10, 13, 14
@@ -35,14 +36,19 @@ STORED: dict[int, tuple[int, str, str]] = {  # field, type there, type as raw da
     BFLOAT: (HALVES, "", "<u2"),
 }
 
+WHOLE = frozenset({2, 3, 4, 5, 6, 7, 8, 9, 12, 13})  # types that hold no float; text and truth values too
+# Operators, of ONNX and of OpenVINO, in which −∞ stands for what a mask leaves out.
+BY_A_MASK = frozenset({"Where", "Select"})
+
 Value = int | memoryview
 
 
 @dataclass
 class StoredTensor:
-    """Constant of a graph, as it lies in the file."""
+    """Constant of a graph, as it lies in the file. output: of the node that holds it, "" for any other"""
 
     name: str = ""
+    output: str = ""
     data_type: int = 0
     external: bool = False
     parts: dict[int, list[Value]] = field(default_factory=dict)  # of the fields that hold numbers
@@ -91,8 +97,9 @@ def checked(model: memoryview, file: Path) -> int | None:
         if number == FUNCTIONS:
             raise refused(file, "a function")
         if number == GRAPH:
+            takers = takers_of(value)
             for tensor in tensors_of(value, file):
-                refuse_tensor(tensor, file)
+                refuse_tensor(tensor, takers[tensor.output or tensor.name], file)
         if number == OPSET_IMPORT:
             imported = dict(fields(value))
             version = imported.get(VERSION)
@@ -105,6 +112,22 @@ def refused(file: Path, what: str) -> BlemishError:
     return BlemishError(
         f"{file} must be a graph as blemish exports it. Received: {what}. Export the bundle again."
     )
+
+
+def takers_of(graph: memoryview) -> defaultdict[str, set[str]]:
+    """Operators that take each value of a graph, by its name."""
+    takers: defaultdict[str, set[str]] = defaultdict(set)
+    for number, node in fields(graph):
+        if number == NODE and not isinstance(node, int):
+            texts = [(kind, text_of(value)) for kind, value in fields(node) if not isinstance(value, int)]
+            operators = {text for kind, text in texts if kind == OPERATOR}
+            for name in (text for kind, text in texts if kind == INPUT):
+                takers[name] |= operators
+    return takers
+
+
+def text_of(value: memoryview) -> str:
+    return bytes(value).decode(errors="replace")
 
 
 def tensors_of(graph: memoryview, file: Path) -> Iterator[StoredTensor]:
@@ -122,8 +145,9 @@ def tensors_of(graph: memoryview, file: Path) -> Iterator[StoredTensor]:
 
 def tensors_of_node(node: memoryview, file: Path) -> Iterator[StoredTensor]:
     parts = [(number, value) for number, value in fields(node) if not isinstance(value, int)]
-    operator = next(
-        (bytes(value).decode(errors="replace") for number, value in parts if number == OPERATOR), ""
+    operator, output = (
+        next((text_of(value) for number, value in parts if number == wanted), "")
+        for wanted in (OPERATOR, OUTPUT)
     )
     for attribute in (value for number, value in parts if number == ATTRIBUTE):
         for number, value in fields(attribute):
@@ -131,8 +155,10 @@ def tensors_of_node(node: memoryview, file: Path) -> Iterator[StoredTensor]:
                 continue
             if number in OF_GRAPHS:
                 raise refused(file, f"an operator '{operator}' with a graph of its own")
+            if number in OF_FLOATS and not np.isfinite(np.frombuffer(value, "<f4")).all():
+                raise refused(file, f"an operator '{operator}' with a number that is not finite")
             if number in OF_TENSORS:
-                yield tensor_of(value)
+                yield tensor_of(value, output)
             elif number in OF_SPARSE_TENSORS:
                 yield from inner_tensors(value, OF_SPARSE)
 
@@ -143,11 +169,11 @@ def inner_tensors(message: memoryview, numbers: tuple[int, ...]) -> Iterator[Sto
             yield tensor_of(value)
 
 
-def tensor_of(message: memoryview) -> StoredTensor:
-    tensor = StoredTensor()
+def tensor_of(message: memoryview, output: str = "") -> StoredTensor:
+    tensor = StoredTensor(output=output)
     for number, value in fields(message):
         if number == NAME and not isinstance(value, int):
-            tensor.name = bytes(value).decode(errors="replace")
+            tensor.name = text_of(value)
         elif number == DATA_TYPE and isinstance(value, int):
             tensor.data_type = value
         elif number == EXTERNAL or (number == LOCATION and value):
@@ -157,18 +183,22 @@ def tensor_of(message: memoryview) -> StoredTensor:
     return tensor
 
 
-def refuse_tensor(tensor: StoredTensor, file: Path) -> None:
+def refuse_tensor(tensor: StoredTensor, takers: Set[str], file: Path) -> None:
     if tensor.external:
         raise refused(file, f"weights '{tensor.name}' in another file, which no hash covers")
-    refuse_not_finite(tensor.numbers(), tensor.name, file)
+    if tensor.data_type not in {*STORED, *WHOLE}:
+        raise refused(file, f"weights '{tensor.name}' of a type that blemish does not write")
+    refuse_not_finite(tensor.numbers(), tensor.name, takers, file)
 
 
-def refuse_not_finite(numbers: NDArray[np.floating], name: str, file: Path) -> None:
+def refuse_not_finite(numbers: NDArray[np.floating], name: str, takers: Set[str], file: Path) -> None:
     """Raise BlemishError for weights that are infinite or no numbers.
 
-    A single −∞ is let pass: it is written where a class that is not known is left out.
+    A single −∞ is let pass where all that take it choose by a mask, see `BY_A_MASK`: it stands for a class
+    that is not known. takers: operators that take the weights
     """
-    if not np.isfinite(numbers).all() and (numbers.size > 1 or np.isnan(numbers).any()):
+    masked = numbers.size == 1 and bool(np.isneginf(numbers).all()) and bool(takers) and takers <= BY_A_MASK
+    if not masked and not np.isfinite(numbers).all():
         raise refused(file, f"weights '{name}' that are not finite")
 
 

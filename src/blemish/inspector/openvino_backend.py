@@ -130,7 +130,17 @@ def refuse_odd_operators(model: Any, file: Path) -> None:
         if operator.get_type_name() in WITH_A_GRAPH:
             raise refused(file, f"an operator '{operator.get_type_name()}' with a graph of its own")
         if operator.get_type_name() == "Constant" and operator.get_element_type().is_real():
-            refuse_not_finite(operator.data, operator.get_friendly_name(), file)
+            refuse_not_finite(operator.data, operator.get_friendly_name(), takers_of(operator), file)
+
+
+def takers_of(constant: Any) -> set[str]:
+    """Types of the operators that take a constant, those that take it in another precision among them."""
+    takers: set[str] = set()
+    for port in constant.output(0).get_target_inputs():
+        node = port.get_node()
+        kind = node.get_type_name()
+        takers |= takers_of(node) if kind == "Convert" else {kind}
+    return takers
 
 
 def open_openvino(file: Path, stored: StoredGraph, limits: Limits) -> tuple[OpenvinoGraph, Marks]:

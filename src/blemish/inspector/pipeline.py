@@ -39,12 +39,14 @@ class Answer:
 
     stem: see `Item`; pixels: as stored, of the web from row `top` on where it is a piece of one; None where
     they could not be read
+    earlier: whether an inspection that did not end has given it
     """
 
     stem: str
     inspection: Inspection
     pixels: Pixels | None
     top: int = 0
+    earlier: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,11 +156,15 @@ def decoded(item: Item, *, hashed: bool = False) -> Decoded:
 
 def digests_of(item: Item, pixels: Pixels | None) -> ImageDigests:
     """Hashes of an item's file and of its decoded pixels, as far as there are any."""
+    return ImageDigests(file_digest(item), None if pixels is None else pixel_hash(pixels))
+
+
+def file_digest(item: Item) -> str | None:
+    """SHA-256 of an item's file; None without one, or where it cannot be read, which its answer says."""
     try:
-        of_file = item.digest() if item.digest else None
-    except BlemishError:  # a file that is not there; the answer says so
-        of_file = None
-    return ImageDigests(of_file, None if pixels is None else pixel_hash(pixels))
+        return item.digest() if item.digest else None
+    except BlemishError:
+        return None
 
 
 def with_record(inspection: Inspection, digests: ImageDigests | None, judge: Judge) -> Inspection:
@@ -178,6 +184,8 @@ class Steps:
 
     def forward(self, image: Decoded) -> Inferred:
         name, pixels, judge = image.item.name, image.pixels, self.judge
+        if image.item.earlier is not None:
+            return Inferred(image, image.item.earlier)
         if pixels is None:
             return Inferred(image, failed(name, image.error, bundle=judge.bundle))
         try:
@@ -203,6 +211,8 @@ class Steps:
             result = or_failed(
                 lambda: judge.decide(forwarded, with_maps=self.with_maps), forwarded.name, judge.bundle
             )
+        if item.earlier is not None:
+            return Answer(item.stem, item.earlier, inferred.decoded.pixels, earlier=True)
         result = with_record(result, inferred.decoded.digests, judge)
         if item.first_row is None:
             return Answer(item.stem, result, inferred.decoded.pixels)

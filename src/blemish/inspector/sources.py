@@ -25,6 +25,7 @@ from blemish.errors import BlemishError
 from blemish.images.decode import SUFFIXES, page_count, read_image
 from blemish.images.video import SUFFIXES as VIDEO_SUFFIXES
 from blemish.images.video import frame_count, video_frames
+from blemish.inspection import Inspection
 from blemish.inspector.found_files import FoundFiles, LeftOut, Why, files_below
 from blemish.inspector.path_lists import file_lines, is_address, matching, path_of, stdin_lines
 from blemish.untrusted import regular_file
@@ -42,6 +43,7 @@ class Item:
     read: its pixels as stored; raises BlemishError. Of a video's frame only until the next item is asked for
     first_row: where the image is a piece of a web
     digest: SHA-256 of the file that it came from; raises BlemishError. None where it came from no single one
+    earlier: its answer, where an inspection that did not end has given it
     """
 
     name: str
@@ -49,6 +51,7 @@ class Item:
     read: Callable[[], Pixels]
     first_row: int | None = None
     digest: Callable[[], str] | None = None
+    earlier: Inspection | None = None
 
 
 @dataclass(frozen=True)

@@ -121,8 +121,13 @@ class AddsClasses(ABC):
         name: str,
         examples: Sequence[Example],
         negatives: Sequence[Negative] = (),
+        *,
+        tune: bool = False,
     ) -> Enrolment:
         """Add class `name` behind a bundle's others, or more examples to one of `extendable`.
+
+        tune: whether to fit the class, as far as the bundle allows, to all regions of the examples' images,
+            which takes seconds; the other classes stay as they are
 
         Raises BlemishError where the bundle's own settings do not allow that.
         """

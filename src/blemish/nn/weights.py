@@ -65,9 +65,13 @@ def read_tensors(path: Path, setting: str) -> Mapping[str, Tensor]:
     if not path.is_file():
         raise BlemishError(f"{setting}: {path} is not a file. Give imagenet, none or a .safetensors file.")
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise BlemishError(f"{setting}: {path} holds no safetensors data. Give another file.") from error
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor.float()).all():
+            raise BlemishError(f"{setting}: {path}: tensor '{name}' must be finite. Give another file.")
+    return tensors
 
 
 def resnets_in(path: Path, setting: str, *, among: Sequence[str]) -> tuple[tuple[str, ...], str]:

@@ -56,6 +56,7 @@ class AddClassRequest:
     examples: dataset with its boxes; out: folder of the new bundle
     check: dataset with images of the older classes; fine_tune: train shortly, on these as well
     good: folder of good parts; negative: dataset whose boxes are false alarms; neither shows the class
+    tune: fit the class to all regions of its examples' images, which takes seconds
     skip_broken: leave out broken files of both, each with a line
     settings: of that training; command: the user's call, for the report
     """
@@ -73,6 +74,7 @@ class AddClassRequest:
     command: str = ""
     good: Path | None = None
     negative: Path | None = None
+    tune: bool = True
 
     @property
     def report(self) -> Path:
@@ -105,6 +107,8 @@ def refuse_odd_options(request: AddClassRequest) -> None:
         raise WrongUseError(
             "--fine-tune needs images of the older classes, or they are forgotten. Add --check DATA."
         )
+    if request.fine_tune and not request.tune:
+        raise WrongUseError("--fine-tune trains, and --no-training forbids it. Leave one of them out.")
     if request.fine_tune and (request.good or request.negative):
         option = "--good" if request.good else "--negative"
         raise WrongUseError(
@@ -248,7 +252,9 @@ class Addition:
         """Bundle with the class from its examples' embeddings alone, and its report."""
         networks = opened_networks(self.parent, self.method, self.request.device)
         boxes, parent = self.examples.boxes, self.parent.manifest
-        found = self.enrolling.enrol(networks, parent, self.request.name, boxes, self.negatives)
+        found = self.enrolling.enrol(
+            networks, parent, self.request.name, boxes, self.negatives, tune=self.request.tune
+        )
         added = (
             f"Examples added to '{self.request.name}': {len(boxes)}."
             if self.extends

@@ -18,7 +18,7 @@ from blemish.dataset.samples import Dataset
 from blemish.decision.decision import Decision
 from blemish.decision.rules import Chosen, Grade, Ignored, Limit, Thresholds, figure
 from blemish.decision.sentences import rules_digest, rules_in_words
-from blemish.decision.store import refuse_unfit, stored_decision, write_decision
+from blemish.decision.store import next_revision, refuse_unfit, stored_decision, write_decision
 from blemish.decision.usage import read_usage
 from blemish.errors import BlemishError
 from blemish.evaluation.calibration import Calibration, calibrated, hidden_defects
@@ -133,7 +133,9 @@ def drafted(
     }
     draft = old.model_copy(
         update={
-            "revision": before.revision + 1 if before else 1,
+            "revision": next_revision(
+                request.out or loaded.path / DECISION, before.revision if before else 0
+            ),
             "classes": {},
             "mm_per_px": inspector.mm_per_px,
             **{name: value for name, value in requested.items() if value is not None},

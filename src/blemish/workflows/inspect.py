@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -22,10 +22,11 @@ from blemish.inspector.live.options import FILES_ALONE, LiveOptions, live_source
 from blemish.inspector.live.source import LiveSource
 from blemish.inspector.loading import class_names_of
 from blemish.inspector.pipeline import IMAGES_AHEAD, answers_of
-from blemish.inspector.sources import Item, source_of
+from blemish.inspector.sources import source_of
 from blemish.methods.contract import Inference
 from blemish.progress import Reporter
 from blemish.workflows.contact_sheet import ContactSheet
+from blemish.workflows.earlier_answers import NewItems, earlier_answers
 from blemish.workflows.inspection_counts import InspectionCounts
 from blemish.workflows.inspection_tables import Tables, inspections_in
 from blemish.workflows.inspection_writer import Output, write_answers
@@ -66,6 +67,7 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     limits: Limits = DEFAULT_LIMITS,
     input_check: bool = True,
     live: LiveOptions = FILES_ALONE,
+    resume: bool = False,
     quiet: bool = False,
 ) -> RecordedInspections:
     """Inspect images, folders, videos, globs and lists, or a live source; writes OUT/inspections.jsonl.
@@ -79,12 +81,15 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
     limits: of each image; one that takes more is an ERROR
     input_check: whether an image unlike those of the training is REVIEW in place of OK
     live: whether a folder is watched, and when a live source ends
+    resume: keep the answers that are in OUT, and inspect the images that have none
     Raises BlemishError for a bundle, a path or an image size that is refused, and a folder in use.
     """
     reporter = Reporter(quiet=quiet)
     with folder_lock(out, note=reporter.line):
         source = live_source(paths, live, reporter.line, every=every)
         refuse_live_web(source, web)
+        if resume:
+            refuse_no_files(source, web)
         files = None if source else source_of([Path(path) for path in paths], reporter.line, every=every)
         loaded = [load_bundle(folder) for folder in bundles]
         judge = judge_of(loaded, device=device, mm_per_px=mm_per_px, limits=limits, input_check=input_check)
@@ -95,7 +100,10 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
         outputs = outputs_of(out, judge.inference, names, overlay=overlay, sheet=sheet, csv=csv)
         if source:
             source.open()
-        items = CountedItems(source.items() if source else files.items if files else ())
+        used = [stage.used for stage in stages_of(judge) if stage.used is not None]
+        earlier = earlier_answers(out, used) if resume else None
+        every_item = source.items() if source else files.items if files else ()
+        items = NewItems(every_item, earlier, drawn=overlay or sheet)
         opened = (
             answers_of(
                 judge,
@@ -117,12 +125,19 @@ def inspect_images(  # noqa: PLR0913 - every option of an inspection
             return InspectionCounts(verdicts, left_out, strips=strips, losses=losses, chain=doubts)
 
         with opened as answers:
-            total = None if web or files is None else files.count
+            total = None if web or earlier or files is None else files.count
             coming = reporter.track(answers.coming, "inspecting", total=total)
             file, counts = write_answers(
-                replace(answers, coming=coming), out, outputs, counts_of, endless=source is not None
+                replace(answers, coming=coming),
+                out,
+                outputs,
+                counts_of,
+                endless=source is not None,
+                earlier=earlier,
+                note=reporter.line,
             )
-        assert web or source or counts.images == items.taken, "an image was lost on its way"
+        kept = len(earlier.verdicts) if earlier else 0
+        assert web or source or counts.images == kept + items.taken, "an image was lost on its way"
         if (overlay or sheet) and (letters := letters_without_font()):
             reporter.line(f"warning: {no_font(letters)}")
         lack = " ".join(filter(None, (output.lack() for output in outputs)))
@@ -135,6 +150,15 @@ def refuse_live_web(source: LiveSource | None, web: Web | None) -> None:
         raise WrongUseError(
             "--line-scan must have strips without a gap. Received: a live source, which leaves out what "
             "comes too fast. Write the strips to files, and give these."
+        )
+
+
+def refuse_no_files(source: LiveSource | None, web: Web | None) -> None:
+    """Raise WrongUseError for --resume of what is no set of images, each of which has an answer or none."""
+    if source is not None or web is not None:
+        what = "a live source or --watch" if source is not None else "--line-scan"
+        raise WrongUseError(
+            f"--resume goes on with images, videos, folders and lists. Received: {what}. Leave --resume out."
         )
 
 
@@ -160,15 +184,3 @@ def no_font(letters: str) -> str:
         f"no font has the letters {shown}; pictures show their numbers, such as {ascii(letters[0])[1:-1]}. "
         "Install a font of that script, such as Noto Sans."
     )
-
-
-class CountedItems:
-    """Items that are counted as they are taken."""
-
-    def __init__(self, items: Iterable[Item]) -> None:
-        self.items, self.taken = items, 0
-
-    def __iter__(self) -> Iterator[Item]:
-        for item in self.items:
-            self.taken += 1
-            yield item

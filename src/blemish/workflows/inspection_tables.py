@@ -6,7 +6,6 @@ Both are made of inspections.jsonl, line by line, and described in docs/pictures
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -18,11 +17,10 @@ from blemish.files import atomic_file
 from blemish.inspection import Inspection
 from blemish.inspector.found_files import DEFECT_TABLE, IMAGE_TABLE
 from blemish.inspector.pipeline import Answer
+from blemish.spreadsheets import plain_text
 from blemish.workflows.inspection_counts import InspectionCounts
 
 Cell = str | int | float | None
-# Beginnings of what a spreadsheet would take for a formula; also in full width, as Japanese ones do.
-FORMULA = re.compile("[=+@＝＋－＠-]")
 
 IMAGE_COLUMNS = (
     *("image", "verdict", "score", "score_spread", "grade", "reasons", "defects", "classes", "under_limit"),
@@ -79,15 +77,10 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell
 
 
 def field(cell: Cell) -> str:
-    """Field of a table: a number; or text in one line and in quotes, which no spreadsheet runs as a formula.
-
-    Source: OWASP, "CSV Injection": an apostrophe goes before the text.
-    """
+    """Field of a table: a number, or text in quotes."""
     if not isinstance(cell, str):
         return "" if cell is None else str(cell)
-    line = " ".join(cell.splitlines())
-    safe = f"'{line}" if FORMULA.match(line.lstrip()) else line
-    return '"' + safe.replace('"', '""') + '"'
+    return '"' + plain_text(cell).replace('"', '""') + '"'
 
 
 def image_row(inspection: Inspection) -> tuple[Cell, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from blemish.files import write_atomically
 from blemish.inspection import Verdict
 from blemish.inspector.found_files import DRAFT, RECORD, SUMMARY
 from blemish.inspector.pipeline import Answer, Answers
+from blemish.workflows.earlier_answers import EarlierAnswers, is_unfinished, keep_aside
 from blemish.workflows.inspection_counts import InspectionCounts
 
 
@@ -65,17 +67,20 @@ class UncutOutputs:
 class AnswerFile:
     """Lines of inspections.jsonl under the name of a draft, and the outputs of what was written."""
 
-    def __init__(self, file: FileIO, outputs: Sequence[Output]) -> None:
+    def __init__(self, file: FileIO, outputs: Sequence[Output], earlier: EarlierAnswers) -> None:
         self.file, self.outputs = file, UncutOutputs(outputs)
-        self.whole = self.lines = 0  # bytes and number of the lines that are whole
-        self.verdicts: list[Verdict] = []
-        self.labels: list[tuple[str, ...]] = []  # of the defects of each line
-        self.first_error = ""
+        self.whole, self.lines = earlier.size, len(earlier.verdicts)  # bytes and number of the whole lines
+        self.verdicts, self.labels = list(earlier.verdicts), list(earlier.labels)
+        self.first_error = earlier.first_error
         self.writing: Answer | None = None
         self.handing: Answer | None = None
 
     def add(self, answer: Answer) -> None:
-        """Write an answer, at once to be read by others, and hand it on."""
+        """Write an answer, at once to be read by others, and hand it on; an earlier one is there already."""
+        if answer.earlier:
+            self.handing = answer
+            self.outputs.add(answer)
+            return
         self.writing = answer
         text = json.dumps(answer.inspection.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
         # Bytes of a file name that are not UTF-8 become escapes, which JSON reads back as they were.
@@ -111,6 +116,8 @@ def write_answers(
     counts_of: Callable[[Mapping[Verdict, int]], InspectionCounts] = InspectionCounts,
     *,
     endless: bool = False,
+    earlier: EarlierAnswers | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> tuple[Path, InspectionCounts]:
     """Write every answer, the summary and the outputs; returns the path of inspections.jsonl and the counts.
 
@@ -119,11 +126,14 @@ def write_answers(
     line, nothing is left.
     counts_of: makes the counts from the number of each verdict, at the end
     endless: of a live source, which the user stops to end it: no error, and a file also without a line
+    earlier: answers in the folder that are gone on with; without them, those of an inspection that did not
+        end are kept under another name
+    note: called with a line that says so
     Raises BlemishError where there is no place to write.
     """
     target, draft = out / RECORD, out / DRAFT
-    with opened(draft) as raw:
-        file = AnswerFile(raw, outputs)
+    with opened(draft, earlier, note) as raw:
+        file = AnswerFile(raw, outputs, earlier or EarlierAnswers(draft))
         finished = complete = False  # whether every line written so far is whole; whether all are written
         try:
             for answer in answers.coming:
@@ -149,8 +159,11 @@ def write_answers(
             counts = counts_of(Counter(file.verdicts))
             counts = replace(counts, first_error=file.first_error, defects=defects)
             if finished:
+                os.fsync(raw.fileno())
                 raw.close()
                 also_empty = endless and complete
+                if (counts.images or also_empty) and is_unfinished(target):
+                    note_aside(keep_aside(target), note)
                 put_in_place(draft, target, counts, complete=complete, also_empty=also_empty)
                 if counts.images or also_empty:
                     file.outputs.finish(target, counts)
@@ -166,8 +179,8 @@ def kept_by_a_stop(answers: int, target: Path) -> str:
     return f"{were} judged; {target} and whatever else was asked for are complete for them."
 
 
-def opened(draft: Path) -> FileIO:
-    """Make the draft, empty; a link in its place goes and is not followed.
+def opened(draft: Path, earlier: EarlierAnswers | None, note: Callable[[str], None]) -> FileIO:
+    """Open the draft at the end of the earlier answers, else empty; a link in its place is not followed.
 
     Raises BlemishError where it cannot be written, and where a folder stands in place of a file.
     """
@@ -178,10 +191,22 @@ def opened(draft: Path) -> FileIO:
             )
     try:
         draft.parent.mkdir(parents=True, exist_ok=True)
+        if earlier is not None:
+            earlier.file.replace(draft)
+            gone_on = draft.open("r+b", buffering=0)
+            gone_on.truncate(earlier.size)  # a line that was cut
+            gone_on.seek(earlier.size)
+            return gone_on
+        note_aside(keep_aside(draft), note)
         draft.unlink(missing_ok=True)
         return draft.open("xb", buffering=0)
     except OSError as error:
         raise BlemishError(f"{draft} cannot be written: {error.strerror}. Choose another --out.") from error
+
+
+def note_aside(kept: Path | None, note: Callable[[str], None]) -> None:
+    if kept is not None:
+        note(f"{kept} keeps the answers of an inspection that did not end; --resume would have gone on.")
 
 
 def put_in_place(

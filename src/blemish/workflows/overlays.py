@@ -36,6 +36,9 @@ class Overlays:
         """Draw an answer; a picture that cannot be written is kept in `failures`, and the work goes on."""
         if answer.pixels is None or answer.inspection.verdict is Verdict.ERROR:
             return
+        file = self.folder / self.file_name(answer.stem)
+        if answer.earlier and file.exists():  # drawn then, with its heat map
+            return
         # Of a web, the defects are in pixels of the whole; the image begins at row `top`.
         inspection = answer.inspection.moved(-answer.top)
         overlay = draw_inspection(
@@ -46,7 +49,7 @@ class Overlays:
             class_names=self.class_names,
         )
         try:
-            write_atomically(self.folder / self.file_name(answer.stem), png_bytes(overlay))
+            write_atomically(file, png_bytes(overlay))
         except BlemishError as error:
             self.failures.append(str(error))
 

@@ -167,6 +167,38 @@ def test_only_images_are_copied(tmp_path: Path) -> None:
     assert not [f for f in (tmp_path / "out").rglob("*") if f.is_file() and b"root:" in f.read_bytes()]
 
 
+@pytest.mark.parametrize("of_folder", [False, True])
+def test_images_behind_links_that_lead_out_are_copied_only_on_request(
+    tmp_path: Path, of_folder: bool
+) -> None:
+    """A dataset from elsewhere could name any picture of this computer by a link."""
+    root, elsewhere = tmp_path / "in", builders.write_image(tmp_path / "elsewhere" / "0.png", seed=9)
+    builders.write_image(root / "good" / "0.png")
+    builders.write_image(root / "good" / "1.png", seed=1)
+    (root / "good" / "inside.png").symlink_to("1.png")
+    if of_folder:
+        (root / "bad").symlink_to(elsewhere.parent)
+    else:
+        (root / "bad").mkdir()
+        (root / "bad" / "0.png").symlink_to(elsewhere)
+    whole = load_dataset(root)
+    assert len(whole) == 4
+    secret = elsewhere.read_bytes()
+
+    def copied(out: Path) -> bool:
+        return any(file.is_file() and file.read_bytes() == secret for file in out.rglob("*"))
+
+    with pytest.raises(
+        BlemishError, match=r"bad.0\.png is a link that leads out of the dataset\. Copy the f"
+    ):
+        convert(whole, tmp_path / "out", "coco")
+    assert not (tmp_path / "out").exists()
+    assert convert(whole, tmp_path / "left", "coco", skip_broken=True).images == 3
+    assert not copied(tmp_path / "left")
+    assert convert(whole, tmp_path / "all", "coco", follow_links=True).images == 4
+    assert copied(tmp_path / "all")
+
+
 def test_a_folder_in_the_dataset_or_behind_a_link_into_it_is_refused(tmp_path: Path) -> None:
     whole = dataset(tmp_path / "in", (GOOD,))
     (tmp_path / "in" / "sub").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,14 @@ def lively(classes=3, **changes) -> tuple[Detector, ClassTensors]:
     for layer, factor in ((detector.rpn.rpn.head.bbox_pred, 20), (detector.box_regressor, 100)):
         layer.weight.mul_(factor)
     if settings.metric_head and settings.normalize:
-        detector.scores.raw_scale.fill_(2.0)  # so that no class is out of the question
+        # So that no class is out of the question.
+        detector.scores.raw_scale.fill_(math.log(2.0) if settings.log_scale else 2.0)
+    if settings.learns_offsets:
+        detector.scores.background_bias.fill_(0.3)
+    if settings.has_linear_head:
+        detector.linear_head.linear.weight.mul_(30)
+    if settings.metric_head and settings.centred:
+        detector.embedding.mean.fill_(0.05)
     if settings.reweight:
         torch.nn.init.normal_(detector.support_encoder.linear.weight, std=0.3)
     for layer in (one.offset for one in detector.modules() if isinstance(one, DeformableConv)):
@@ -44,7 +52,8 @@ def random_bank(detector: Detector, classes: int) -> ClassTensors:
     points = torch.nn.functional.normalize(torch.randn(classes, settings.embedding), dim=1)
     vectors = 2 * torch.rand(classes, settings.width)
     made_for = torch.from_numpy(digest_of(detector))
-    return ClassTensors(vectors, points, torch.ones(classes, dtype=torch.bool), made_for)
+    biases = torch.randn(classes) if settings.learns_offsets else None
+    return ClassTensors(vectors, points, torch.ones(classes, dtype=torch.bool), made_for, biases)
 
 
 def eager(plan: GraphPlan) -> Graph:

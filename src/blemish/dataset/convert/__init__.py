@@ -76,12 +76,19 @@ class Conversion:
 
 @locks_out
 def convert(
-    dataset: Dataset, out: Path | str, to: str, *, skip_broken: bool = False, strict: bool = False
+    dataset: Dataset,
+    out: Path | str,
+    to: str,
+    *,
+    skip_broken: bool = False,
+    follow_links: bool = False,
+    strict: bool = False,
 ) -> Conversion:
     """Write the dataset to the empty folder `out` in layout `to`; `load_dataset(out)` reads it back.
 
     Boxes, polygons and masks are in pixels of the image as decoded, with its EXIF orientation applied.
     skip_broken: leave out faulty images and annotations, and images all of whose annotations were
+    follow_links: also copy images behind links that lead out of the dataset
     strict: raise where there is a warning, also of reading the dataset
     Raises BlemishError when an image or annotation is faulty, the target cannot hold an annotation, or the
     folder is not empty or lies in the dataset; nothing is left in the folder then.
@@ -90,7 +97,7 @@ def convert(
     refuse_inside(folder, dataset)
     refuse_content(folder)
     refuse(dataset, to, writer.cannot_hold, writer.lacks)
-    fit = fit_dataset(dataset, skip_broken=skip_broken)
+    fit = fit_dataset(dataset, skip_broken=skip_broken, follow_links=follow_links)
     fit = fit if writer.ignores else without(fit, is_crowd, CROWD)
     fit = without_pixelless(fit, writer, to, skip_broken=skip_broken)
     refuse_nothing(fit, dataset)

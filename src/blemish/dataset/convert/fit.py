@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from blemish.arrays import Size
 from blemish.dataset.account import number
@@ -23,6 +24,8 @@ from blemish.images.decode import read_image
 
 NO_PIXEL = "it marks no pixel"
 UNREAD = "its image is left out"
+LEADS_OUT = "it is a link that leads out of the dataset"
+COPY = "{} is a link that leads out of the dataset. Copy the file there, or give --follow-links"
 NOTHING_LEFT = "all its annotations are left out, so it would pass as clean"
 CUT_BOX, CUT_OUTLINE = "boxes cut to the image", "outlines cut to the image"
 NEW_BOX, NO_OUTLINE = "boxes made anew from outlines", "outlines without a pixel become boxes"
@@ -69,14 +72,16 @@ class FittedDataset:
     changes: Mapping[str, int]
 
 
-def fit_dataset(dataset: Dataset, *, skip_broken: bool = False) -> FittedDataset:
+def fit_dataset(dataset: Dataset, *, skip_broken: bool = False, follow_links: bool = False) -> FittedDataset:
     """Decode all images and fit all annotations to them.
 
     skip_broken: leave out images and annotations that are faulty, instead of raising
+    follow_links: take images behind links that lead out of the dataset
     Raises BlemishError that names the first of them.
     """
     known = frozenset(dataset.class_names)
-    results = list(in_threads(lambda sample: fit_sample(sample, known), dataset.samples))
+    root = None if follow_links else dataset.root
+    results = list(in_threads(lambda sample: fit_sample(sample, known, root), dataset.samples))
     faults = {place: fault.detail for result in results for place, fault in result.faults.items()}
     if faults and not skip_broken:
         raise faulty(dataset, faults)
@@ -117,8 +122,14 @@ def places(sample: Sample) -> list[str]:
     ]
 
 
-def fit_sample(sample: Sample, known: frozenset[str]) -> FittedSample:
-    """Decode an image and fit its annotations. known: class names"""
+def fit_sample(sample: Sample, known: frozenset[str], root: Path | None = None) -> FittedSample:
+    """Decode an image and fit its annotations.
+
+    known: class names; root: out of which no link to an image may lead; None lets them lead anywhere
+    """
+    for image in (sample.image, sample.reference):
+        if root is not None and image is not None and leads_out(image, root):
+            return FittedSample(None, {sample.id: FaultError(LEADS_OUT, COPY.format(image))})
     try:
         pixels = read_image(sample.image)
         if sample.reference is not None:
@@ -147,6 +158,11 @@ def fit_sample(sample: Sample, known: frozenset[str]) -> FittedSample:
         else:
             kept.append(fit)
     return FittedSample(replace(sample, annotations=tuple(kept)), faults, left_out, changes)
+
+
+def leads_out(path: Path, root: Path) -> bool:
+    """True for a path below the root behind which, links followed, lies a file that is not."""
+    return path.is_relative_to(root) and not path.resolve().is_relative_to(root.resolve())
 
 
 def fit_annotation(annotation: Annotation, sample: Sample, size: Size) -> tuple[Annotation | None, list[str]]:

@@ -129,10 +129,12 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         name: str,
         examples: Sequence[Example],
         negatives: Sequence[Negative] = (),
+        *,
+        tune: bool = False,
     ) -> Enrolment:
         from blemish.methods.tlsdd.class_bank.adding import add_class
 
-        return add_class(networks, manifest, name, examples, negatives)
+        return add_class(networks, manifest, name, examples, negatives, tune=tune)
 
     def extendable(self, manifest: Manifest) -> tuple[str, ...]:
         return tuple(manifest.memory.get("enrolled", ()))

@@ -22,7 +22,7 @@ from blemish.methods.tlsdd.network.class_tensors import ClassTensors
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.proposals import ProposalNetwork
 from blemish.methods.tlsdd.network.sampled_conv import with_sampled_convs
-from blemish.methods.tlsdd.network.scores import LinearScores, with_background
+from blemish.methods.tlsdd.network.scores import LinearScores, averaged_with_linear, with_background
 from blemish.methods.tlsdd.runtime.anchors import map_names, map_strides
 from blemish.methods.tlsdd.runtime.graph_detector import (
     HIDDEN,
@@ -117,6 +117,7 @@ class RegionsGraph(nn.Module):
             detector.box_regressor,
         )
         self.embedding = detector.embedding if self.settings.metric_head else nn.Identity()
+        self.linear_head = detector.linear_head if self.settings.has_linear_head else None
         self.register_buffer("made_for", bank.made_for.clone())
         self.register_buffer("min_sides", min_sides(detector.align, self.scales))
         by_channel = self.head.fc6.weight.detach().view(-1, self.settings.width, self.settings.region_size**2)
@@ -132,7 +133,9 @@ class RegionsGraph(nn.Module):
             logarithms = linear_scores(self.scores, of_classes, plain, known)
             return logarithms.exp()[:, :-1], deltas, self.made_for.clone()
         per_class, shared = self.embedding(of_classes), self.embedding(plain)
-        logarithms = self.scores(per_class, shared, classes["prototypes"], known)
+        logarithms = self.scores(per_class, shared, classes["prototypes"], known, classes.get("biases"))
+        if self.linear_head is not None:
+            logarithms = averaged_with_linear(logarithms, self.linear_head, of_classes, plain, known)
         scale = torch.ones(1) * self.scores.scale()
         return logarithms.exp()[:, :-1], deltas, self.made_for.clone(), per_class, scale, plain
 
@@ -268,5 +271,6 @@ def example_bank(settings: TlsddSettings, classes: int) -> dict[str, Tensor]:
         "class_vectors": torch.ones(classes, settings.width),
         "prototypes": torch.rand(classes, settings.embedding),
         "known": torch.ones(classes, dtype=torch.bool),
+        "biases": torch.rand(classes),
     }
     return {name: arrays[name] for name in bank_inputs(settings)}

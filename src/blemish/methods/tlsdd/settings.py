@@ -230,6 +230,26 @@ class TlsddSettings(PresetSettings):
     """
     initial_scale: float = Field(10.0, ge=1, le=50)
     """First value of the learned scale."""
+    log_scale: bool = False
+    """Whether the scale is learned by its logarithm: at the learning rate of the layers, the scale itself
+    hardly moves.
+    """
+    centred: bool = False
+    """Whether the last layer of the embedding takes hidden vectors less their running mean; without, all
+    embeddings start in one narrow cone.
+    """
+    background_init: Literal["random", "k-means"] = "random"
+    """Start of "learned" background points: at random, or at the centres of the background regions of the
+    first step.
+    """
+    prototype_offsets: bool = False
+    """Whether phase 2 learns an offset of each prototype, a bias of each class and one of the background, so
+    that distances can do what a linear classifier can; all start at 0.
+    """
+    linear_head: bool = False
+    """Whether a linear classifier on the hidden vectors learns beside the distances; at test, probabilities
+    are the mean of both.
+    """
     logits: Literal["diagonal", "branch"] = "diagonal"
     """Open: which logits meet in the softmax."""
     background: Literal["learned", "several", "one_minus_max", "rpn_negatives"] = "learned"
@@ -290,8 +310,9 @@ class TlsddSettings(PresetSettings):
     gradient_clip: float = Field(10.0, gt=0)
     """Greatest norm of the gradient."""
     frozen: tuple[str, ...] = ("extractor",)
-    """Parts that phase 2 leaves as they are; the paper's is the extractor alone. With the RPN frozen,
-    too, rare defects of another size or shape than the common ones are never proposed.
+    """Parts that phase 2 leaves as they are, such as `rpn` or `region_head.fc6`; the paper's is the extractor
+    alone. With the RPN frozen, too, rare defects of another size or shape than the common ones are never
+    proposed.
     """
     flips: bool = True
     """The paper's ×4: whether images are mirrored on either axis, and turned by 180°."""
@@ -389,3 +410,13 @@ class TlsddSettings(PresetSettings):
     def episodic(self) -> bool:
         """True where training needs supports."""
         return self.reweight or self.metric_head
+
+    @property
+    def learns_offsets(self) -> bool:
+        """True where phase 2 learns offsets of prototypes, and biases."""
+        return self.metric_head and self.prototype_offsets
+
+    @property
+    def has_linear_head(self) -> bool:
+        """True where a linear classifier learns beside the distances."""
+        return self.metric_head and self.linear_head

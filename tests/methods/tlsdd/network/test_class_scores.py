@@ -37,7 +37,7 @@ def tiny(**changes: object) -> TlsddSettings:
 
 def planar(**changes: object) -> MetricScores:
     """A metric head on the plane, scale 2, background to the left."""
-    scores = MetricScores(tiny(embedding=2, initial_scale=2.0, **changes))
+    scores = MetricScores(tiny(embedding=2, initial_scale=2.0, **changes), 2)
     if hasattr(scores, "points"):
         scores.points.data[:] = torch.tensor([-3.0, 0.0])  # its length must not matter
     return scores
@@ -80,7 +80,7 @@ def test_unit_vectors_lie_within_4(seed: int, size: int, along: float) -> None:
 def test_autocast_leaves_distances_and_probabilities_in_fp32() -> None:
     regions, centres, embed = unit(5, 3, 16, seed=0), unit(3, 16, seed=1), Embedding(tiny())
     hidden = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
-    scores = MetricScores(tiny())
+    scores = MetricScores(tiny(), 3)
     exact = scores(regions, regions[:, 0], centres, torch.ones(3, dtype=torch.bool))
     with torch.autocast("cpu", torch.bfloat16):
         distances = squared_distances(regions, centres)
@@ -206,7 +206,7 @@ def test_an_unknown_class_never_wins_and_gradients_stay_finite(
     background: str, logits: str, known: list[bool]
 ) -> None:
     torch.manual_seed(0)
-    scores = MetricScores(tiny(background=background, logits=logits))
+    scores = MetricScores(tiny(background=background, logits=logits), 3)
     points = unit(3, 16, seed=1).requires_grad_()
     regions = points.detach()[None].repeat(4, 1, 1).requires_grad_()  # each as close as can be to every class
     mask = torch.tensor(known)
@@ -229,7 +229,7 @@ def test_an_unknown_class_never_wins_and_gradients_stay_finite(
 @pytest.mark.parametrize("background", BACKGROUNDS)
 def test_permuted_classes_are_permuted(background: str, logits: str) -> None:
     torch.manual_seed(0)
-    scores = MetricScores(tiny(background=background, logits=logits))
+    scores = MetricScores(tiny(background=background, logits=logits), 3)
     regions, points, known = unit(5, 3, 16, seed=0), unit(3, 16, seed=1), torch.tensor([True, True, False])
     order = [2, 0, 1]
     one = metric_row(scores, regions, points, known)
@@ -240,7 +240,7 @@ def test_permuted_classes_are_permuted(background: str, logits: str) -> None:
 @pytest.mark.parametrize("logits", ["diagonal", "branch"])
 def test_one_embedding_for_all_classes_equals_itself_repeated(logits: str) -> None:
     torch.manual_seed(0)
-    scores, linear = MetricScores(tiny(logits=logits)), LinearScores(tiny(logits=logits), 3)
+    scores, linear = MetricScores(tiny(logits=logits), 3), LinearScores(tiny(logits=logits), 3)
     shared, points, known = unit(5, 16, seed=0), unit(3, 16, seed=1), torch.tensor([True, True, False])
     repeated = shared[:, None].repeat(1, 3, 1)
     expected = scores(repeated, shared, points, known)
@@ -258,7 +258,7 @@ def test_one_embedding_for_all_classes_equals_itself_repeated(logits: str) -> No
 
 
 def diagonal_twin(scores: MetricScores) -> MetricScores:
-    twin = MetricScores(tiny(logits="diagonal"))
+    twin = MetricScores(tiny(logits="diagonal"), 3)
     twin.load_state_dict(scores.state_dict())
     return twin
 
@@ -266,7 +266,7 @@ def diagonal_twin(scores: MetricScores) -> MetricScores:
 def test_no_region() -> None:
     empty, known = torch.zeros(0, 16), torch.ones(3, dtype=torch.bool)
     for logits in ("diagonal", "branch"):
-        scores = MetricScores(tiny(logits=logits))
+        scores = MetricScores(tiny(logits=logits), 3)
         assert scores(empty[:, None], empty, unit(3, 16, seed=0), known).shape == (0, 4)
     assert float(classification_loss(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))) == 0
 
@@ -332,7 +332,7 @@ def test_the_loss_is_the_mean_over_labelled_regions() -> None:
 
 def test_an_oracle_embedding_is_sure_and_right() -> None:
     points = F.normalize(torch.eye(3, 16), dim=-1)
-    scores = MetricScores(tiny())
+    scores = MetricScores(tiny(), 3)
     scores.points.data[:] = torch.eye(16)[5]
     found = scores(points[:, None], points, points, torch.ones(3, dtype=torch.bool)).exp()
     assert found[:, :3].diagonal().min() > 0.999

@@ -18,7 +18,7 @@ from blemish.methods.tlsdd.network.detector import Detector, FeatureGroup, padde
 from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.network.proposals import meets_ignored, without_ignored
 from blemish.methods.tlsdd.training.fitting import named_parts
-from blemish.methods.tlsdd.training.losses import episode_classes, total_loss
+from blemish.methods.tlsdd.training.losses import episode_vectors, total_loss, with_prototypes
 from blemish.methods.tlsdd.training.sampling import Truth, label_regions, sample_regions
 from tests.methods.tlsdd.conftest import tiny
 
@@ -161,7 +161,8 @@ def test_leave_one_out_keeps_a_support_from_seeing_its_own_weights():
     detector.embed_supports = lambda maps, boxes, sizes, vectors: calls.setdefault("vectors", vectors)[:, :16]
     width = detector.settings.width
     detector.support_encoder.forward = lambda supports: supports.mean((2, 3))[:, :1].repeat(1, width)
-    episode_classes(detector, batch, ([], batch["support_boxes"], batch["support_sizes"]))
+    supports = [], batch["support_boxes"], batch["support_sizes"]
+    with_prototypes(detector, batch, supports, *episode_vectors(detector, batch))
     each = batch["supports"].mean((2, 3))[:, 0]
     expected = each.view(3, 2).flip(1).reshape(-1)
     torch.testing.assert_close(calls["vectors"][:, 0], expected)
@@ -319,7 +320,7 @@ def average_precision(detector, support_labels, records_of):
     with torch.inference_mode():
         maps = FeatureGroup(torch.arange(3), detector.extractor(image.repeat(3, 1, 1, 1)))
         supports = [maps], batch["support_boxes"], batch["support_sizes"]
-        classes = episode_classes(detector, batch, supports)
+        classes = with_prototypes(detector, batch, supports, *episode_vectors(detector, batch))
         rows = {
             order: detector.detect(drawn_image(order), classes).numpy() for order in permutations(range(3))
         }

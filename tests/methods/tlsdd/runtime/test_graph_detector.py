@@ -36,6 +36,9 @@ SETTINGS = [
     {"background": "one_minus_max"},
     {"background": "rpn_negatives"},
     {"normalize": False},
+    {"log_scale": True, "centred": True, "prototype_offsets": True, "linear_head": True},
+    {"logits": "branch", "background": "one_minus_max", "prototype_offsets": True, "linear_head": True},
+    {"reweight": False, "prototype_offsets": True, "linear_head": True, "normalize": False},
     {"box_regression": "specific"},
     {"activation": "identity", "deepest": "layer4"},
     {"deformable": True},
@@ -112,12 +115,13 @@ def test_a_class_that_is_not_known_gets_nothing():
 
 def test_one_class_more_is_data_and_no_other_graph():
     """The graphs of a detector of three classes, with a bank of five."""
-    detector, bank = lively()
-    served, larger = graph_detector(detector, bank), random_bank(detector, 5)
-    found = served.rows(image((64, 96)), larger.to_bank())
-    detector.serve(larger)
-    assert found.shape[1] == 9
-    np.testing.assert_allclose(found, torch_rows(detector, image((64, 96))), atol=1e-4)
+    for changes in ({}, {"prototype_offsets": True, "linear_head": True, "centred": True}):
+        detector, bank = lively(**changes)
+        served, larger = graph_detector(detector, bank), random_bank(detector, 5)
+        found = served.rows(image((64, 96)), larger.to_bank())
+        detector.serve(larger)
+        assert found.shape[1] == 9
+        np.testing.assert_allclose(found, torch_rows(detector, image((64, 96))), atol=1e-4)
 
 
 def regions_graph(detector, bank):

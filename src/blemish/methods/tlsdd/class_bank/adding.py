@@ -52,6 +52,8 @@ def add_class(
     name: str,
     examples: Sequence[Example],
     negatives: Sequence[Negative] = (),
+    *,
+    tune: bool = False,
 ) -> Enrolment:
     """Add class `name` behind a bundle's others; see `capabilities.AddsClasses.enrol`.
 
@@ -60,7 +62,8 @@ def add_class(
     refuse_fixed_classes(TlsddSettings.model_validate(manifest.settings), name)
     parts, bank, enrolled = open_parts(networks, manifest)
     known, head = KnownClasses(bank, enrolled), open_head(networks, manifest)
-    return ClassAddition(parts, known, head, manifest, name, tuple(examples), tuple(negatives)).run()
+    addition = ClassAddition(parts, known, head, manifest, name, tuple(examples), tuple(negatives), tune=tune)
+    return addition.run()
 
 
 def refuse_fixed_classes(settings: TlsddSettings, name: str) -> None:
@@ -109,6 +112,7 @@ class ClassAddition:
     name: str
     examples: tuple[Example, ...]
     negatives: tuple[Negative, ...] = ()
+    tune: bool = False
 
     def run(self) -> Enrolment:
         """Make the larger set of classes; returns it with similarities and the examples' outcomes."""
@@ -131,6 +135,7 @@ class ClassAddition:
             outcomes=tuple(outcomes),
             held_out=held_out,
             sentences=(
+                *self.tuning_sentences(closed_form=classes.enrolled is not None),
                 *self.shortfalls(closed_form=classes.enrolled is not None),
                 *(line for negative in self.negatives for line in self.doubts(negative)),
                 *nearness_sentences(self.name, similarities, len(self.examples), held_out=held_out),
@@ -178,6 +183,7 @@ class ClassAddition:
             threshold=self.manifest.thresholds["score"],
             examples=self.examples,
             negatives=self.negatives,
+            tune=self.tune,
         )
 
     def distances(self, classes: KnownClasses, examples: Sequence[Example]) -> Floats:
@@ -224,6 +230,15 @@ class ClassAddition:
                 for example, end, box in zip(group, ends, boxes, strict=True)
             ]
         return outcomes
+
+    def tuning_sentences(self, *, closed_form: bool) -> list[str]:
+        """Sentence on a class that was tuned."""
+        if not self.tune or not closed_form:
+            return []
+        return [
+            f"'{self.name}' is tuned on all regions of its examples' images; the other classes stay as they "
+            "are."
+        ]
 
     def shortfalls(self, *, closed_form: bool) -> list[str]:
         """Sentences on what an older bundle does not allow."""

@@ -39,16 +39,18 @@ class ClassBank:
 
     class_vectors: [K, m] fp32; prototypes: [K, D] fp32; known: [K], False where a class has no example
     made_for: SHA-256 of the detector's tensors, [32] uint8
+    biases: [K] fp32, of the logits of distances; None where phase 2 learns none (`prototype_offsets`)
     """
 
     class_vectors: Floats
     prototypes: Floats
     known: NDArray[np.bool_]
     made_for: NDArray[np.uint8]
+    biases: Floats | None = None
 
     def __post_init__(self) -> None:
-        for name in ("class_vectors", "prototypes"):
-            if not np.isfinite(getattr(self, name)).all():
+        for name, array in self.tensors().items():
+            if not np.isfinite(array).all():
                 raise BlemishError(f"The class bank's {name} must be finite. Train or copy the bundle again.")
 
     @classmethod
@@ -59,13 +61,14 @@ class ClassBank:
             np.zeros((num_classes, settings.embedding), np.float32),
             np.zeros(num_classes, np.bool_),
             np.zeros(32, np.uint8),
+            np.zeros(num_classes, np.float32) if settings.learns_offsets else None,
         )
 
     @classmethod
     def from_entries(
         cls, entries: Sequence[ClassEntry], known: Sequence[bool], made_for: NDArray[np.uint8]
     ) -> ClassBank:
-        """Make a bank with a row for each entry."""
+        """Make a bank with a row for each entry, without biases."""
         return cls(
             np.stack([entry.vector for entry in entries]),
             np.stack([entry.prototype for entry in entries]),
@@ -77,10 +80,10 @@ class ClassBank:
     def from_tensors(cls, tensors: Tensors, settings: TlsddSettings, num_classes: int) -> ClassBank:
         """Open a bundle's bank. Raises BlemishError where it does not fit settings and classes."""
         empty = cls.empty(settings, num_classes)
-        expected = {name: array.shape for name, array in vars(empty).items()}
+        expected = {name: array.shape for name, array in empty.tensors().items()}
         received = {name: array.shape for name, array in tensors.items()}
         types = {name: array.dtype for name, array in tensors.items()}
-        if received == expected and types != {name: array.dtype for name, array in vars(empty).items()}:
+        if received == expected and types != {name: array.dtype for name, array in empty.tensors().items()}:
             raise BlemishError(
                 f"The class bank must hold numbers of its types. Received: {types}. "
                 "Copy the whole bundle again."
@@ -93,17 +96,18 @@ class ClassBank:
         return cls(**tensors)  # type: ignore[arg-type]
 
     def with_classes(self, entries: Sequence[ClassEntry]) -> ClassBank:
-        """Make a larger bank, with the entries as its last classes."""
+        """Make a larger bank, with the entries as its last classes, whose biases are 0."""
         return ClassBank(
             np.stack([*self.class_vectors, *(entry.vector for entry in entries)]),
             np.stack([*self.prototypes, *(entry.prototype for entry in entries)]),
             np.append(self.known, np.ones(len(entries), np.bool_)),
             self.made_for,
+            None if self.biases is None else np.pad(self.biases, (0, len(entries))),
         )
 
     def tensors(self) -> Tensors:
         """Arrays by name, as a bundle keeps them."""
-        return {name: np.ascontiguousarray(array) for name, array in vars(self).items()}
+        return {name: np.ascontiguousarray(array) for name, array in vars(self).items() if array is not None}
 
     def to_torch(self, device: torch.device | str = "cpu") -> ClassTensors:
         """Copy the arrays to tensors on the device. Needs torch."""

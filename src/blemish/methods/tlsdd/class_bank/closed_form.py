@@ -8,7 +8,10 @@ region's features and a 1, [F + 1]; R regions; N boxes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.random import Generator
@@ -67,6 +70,11 @@ class Moments:
         """Moments of regions that are not the class. features: [R, F]"""
         return replace(cls.none(features.shape[1]), negatives=gram(features), num_others=len(features))
 
+    @classmethod
+    def mean(cls, each: Sequence[Moments]) -> Moments:
+        """Moments of several sets of regions together. each: one at least"""
+        return reduce(add, each[1:], each[0])
+
     def __add__(self, more: Moments) -> Moments:
         """Moments of both sets of regions together."""
         boxes, others = self.num_boxes + more.num_boxes, self.num_others + more.num_others
@@ -84,12 +92,18 @@ class Moments:
 
         The IoU is told from background and negatives, the deltas are of boxes about a defect alone.
         """
-        penalty = RIDGE * np.trace(background[:-1, :-1]) / (len(background) - 1)
-        ridge = penalty * np.eye(len(background))
+        ridge = ridge_of(background)
         targets = self.targets.astype(np.float64)
         score = np.linalg.solve(background + self.examples + self.negatives + ridge, targets[:, :1])
         deltas = np.linalg.solve(self.examples + ridge, targets[:, 1:])
         return np.concatenate([score, deltas], axis=1).astype(np.float32)
+
+
+def ridge_of(background: Floats) -> Floats:
+    """λI, [D, D], for what is told from a background [D, D]."""
+    mean_square = np.trace(background[:-1, :-1].astype(np.float64)) / (len(background) - 1)
+    ridge: Floats = RIDGE * mean_square * np.eye(len(background))
+    return ridge
 
 
 def logit_row(row: Floats, level: float, threshold: float) -> Floats:

@@ -40,6 +40,23 @@ class ExampleFeatures:
     regions: Any
 
 
+@dataclass(frozen=True)
+class ExampleRegions:
+    """Regions of an example's image.
+
+    features: [R, F]; iou: [R], the highest with an example; deltas: [R, 4], to that example
+    """
+
+    features: Floats
+    iou: Floats
+    deltas: Boxes
+
+    @property
+    def moments(self) -> Moments:
+        """Means over the regions, for the closed form."""
+        return Moments.of_examples(self.features, self.iou, self.deltas)
+
+
 def extract(parts: Parts, example: Example, generator: Generator) -> ExampleFeatures:
     """Extract the features of an example. generator: of the jittered copies of its box"""
     settings, box = parts.settings, np.array(example.box_xyxy, np.float32)
@@ -71,10 +88,10 @@ def class_entry(parts: Parts, examples: Sequence[ExampleFeatures]) -> ClassEntry
     return ClassEntry(vector, mean)
 
 
-def example_moments(
+def example_regions(
     parts: Parts, example: Example, others: Sequence[Box], generator: Generator
-) -> tuple[Moments, Floats]:
-    """Moments of boxes about an example, and the features [F] of its own box.
+) -> ExampleRegions:
+    """Boxes about an example, its own first.
 
     others: boxes of the image's other examples; a box's IoU is the highest with any of them
     """
@@ -83,13 +100,27 @@ def example_moments(
     about = boxes_about(placed[0], size, generator)
     features = parts.features([parts.regions_at(image, size, about)])
     deltas = box_deltas(about, np.broadcast_to(placed[0], about.shape), DELTA_WEIGHTS)
-    return Moments.of_examples(features, box_iou(about, placed).max(axis=1), deltas), features[0]
+    return ExampleRegions(features, box_iou(about, placed).max(axis=1), deltas)
 
 
-def negative_moments(
+def surrounding_regions(
+    parts: Parts, example: Example, others: Sequence[Box], bank: ClassBank, generator: Generator
+) -> ExampleRegions:
+    """Boxes of an example's image that the class would be looked for in. Arguments: see `example_regions`"""
+    boxes = np.array([example.box_xyxy, *others], np.float32)
+    image, size, placed = network_input(example.pixels, boxes, parts.settings, generator)
+    found = parts.boxes_to_score(image, size, bank)
+    overlaps = box_iou(found, placed)
+    deltas = box_deltas(found, placed[overlaps.argmax(axis=1)], DELTA_WEIGHTS)
+    return ExampleRegions(
+        parts.features([parts.regions_at(image, size, found)]), overlaps.max(axis=1), deltas
+    )
+
+
+def negative_features(
     parts: Parts, negative: Negative, bank: ClassBank, row: Floats, generator: Generator
-) -> Moments:
-    """Moments of regions that are not the class.
+) -> Floats:
+    """Features [R, F] of regions that are not the class.
 
     row: [F + 1, 5] of the class without them: of a good image, the `HARD` regions that it takes for the class
     most count; of false alarms, boxes about each
@@ -97,13 +128,13 @@ def negative_moments(
     if negative.boxes is None:
         features = image_features(parts, negative.pixels, bank, generator)
         taken = features @ row[:-1, 0]
-        return Moments.of_negatives(features[np.argsort(-taken, kind="stable")[:HARD]])
-    total = Moments.none(len(row) - 1)
+        return features[np.argsort(-taken, kind="stable")[:HARD]]
+    found = []
     for box in negative.boxes:
         image, size, placed = network_input(negative.pixels, box[None], parts.settings, generator)
         about = jittered(placed[0], HARD - 1, size, generator)
-        total += Moments.of_negatives(parts.features([parts.regions_at(image, size, about)]))
-    return total
+        found.append(parts.features([parts.regions_at(image, size, about)]))
+    return np.concatenate(found)
 
 
 def image_features(parts: Parts, pixels: Pixels, bank: ClassBank, generator: Generator) -> Floats:

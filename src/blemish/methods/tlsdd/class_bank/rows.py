@@ -13,19 +13,23 @@ from operator import add
 from zlib import crc32
 
 import numpy as np
+from numpy.random import Generator
 
-from blemish.arrays import Floats
+from blemish.arrays import Box, Floats
 from blemish.methods.capabilities import Example, Negative
 from blemish.methods.tlsdd.class_bank.bank import ClassEntry
 from blemish.methods.tlsdd.class_bank.closed_form import MIN_LEVEL, Moments, logit_row, mixed
 from blemish.methods.tlsdd.class_bank.enrolled import EnrolledRow, KnownClasses
 from blemish.methods.tlsdd.class_bank.entries import (
     ExampleFeatures,
+    ExampleRegions,
     class_entry,
-    example_moments,
+    example_regions,
     extract,
-    negative_moments,
+    negative_features,
+    surrounding_regions,
 )
+from blemish.methods.tlsdd.class_bank.tuned_rows import tuned_row
 from blemish.methods.tlsdd.runtime.parts import Parts
 
 MAX_FOLDS = 10  # groups of images that are left out in turn
@@ -37,6 +41,7 @@ class ClassRows:
 
     number: of the class among all; num_earlier: examples that the bundle has of it
     threshold: score from which the bundle calls a box a defect
+    tune: whether rows are tuned on the regions of the examples' images, see `tuned_rows`
     """
 
     parts: Parts
@@ -46,6 +51,7 @@ class ClassRows:
     threshold: float
     examples: tuple[Example, ...]
     negatives: tuple[Negative, ...] = ()
+    tune: bool = False
 
     def classes_from(self, examples: Sequence[Example]) -> KnownClasses:
         """Make the classes with this one from these examples."""
@@ -54,9 +60,19 @@ class ClassRows:
         if enrolled is None:
             return KnownClasses(self.known.bank.with_classes([entry]), None)
         moments = self.positives(examples) + self.others
-        weights = logit_row(moments.row(enrolled.background), self.level, self.threshold)
+        weights = logit_row(self.row_from(examples), self.level, self.threshold)
         row = EnrolledRow(weights, self.with_earlier(entry, len(examples)), moments)
         return KnownClasses(self.known.bank, enrolled.with_row(self.place, row))
+
+    def row_from(self, examples: Sequence[Example]) -> Floats:
+        """Weights of IoU and deltas from these examples, [Z, 5]."""
+        enrolled = self.known.enrolled
+        assert enrolled is not None
+        moments = self.positives(examples) + self.others
+        if not self.tune:
+            return moments.row(enrolled.background)
+        about, around = ([of[each.id] for each in examples] for of in (self.regions, self.surroundings))
+        return tuned_row(moments, about, around, enrolled.background)
 
     @property
     def place(self) -> int:
@@ -72,24 +88,19 @@ class ClassRows:
     # Closed-form rows
 
     @cached_property
-    def moments(self) -> dict[str, tuple[Moments, Floats]]:
-        """Moments of each example by its id, and the features [F] of its box.
+    def regions(self) -> dict[str, ExampleRegions]:
+        """Boxes about each example by its id, its own first.
 
         Boxes about it are drawn by its id, so that it counts the same whichever examples come with it.
         """
         return {
-            example.id: example_moments(
-                self.parts,
-                example,
-                [each.box_xyxy for each in self.examples if each.image == example.image and each != example],
-                np.random.default_rng(crc32(example.id.encode())),
-            )
+            example.id: example_regions(self.parts, example, self.beside(example), generator_of(example))
             for example in self.examples
         }
 
     def positives(self, examples: Sequence[Example]) -> Moments:
         """Moments of examples and of those that the bundle has."""
-        new = [self.moments[example.id][0] for example in examples]
+        new = [self.regions[example.id].moments for example in examples]
         return reduce(add, new, self.earlier)
 
     @cached_property
@@ -101,27 +112,50 @@ class ClassRows:
 
     @cached_property
     def others(self) -> Moments:
-        """Moments of the negatives, those of good images chosen by the row of all examples."""
+        """Moments of the negatives."""
+        enrolled = self.known.enrolled
+        assert enrolled is not None
+        each = [Moments.of_negatives(features) for features in self.negative_features]
+        return reduce(add, each, Moments.none(enrolled.features))
+
+    @cached_property
+    def negative_features(self) -> list[Floats]:
+        """Features [R, F] of each negative's regions, of good images those that the row of all examples takes
+        for the class most.
+        """
         enrolled = self.known.enrolled
         assert enrolled is not None
         row = self.positives(self.examples).row(enrolled.background)
         generator = np.random.default_rng(len(self.known.bank.known))
-        each = [
-            negative_moments(self.parts, negative, self.known.bank, row, generator)
+        return [
+            negative_features(self.parts, negative, self.known.bank, row, generator)
             for negative in self.negatives
         ]
-        return reduce(add, each, Moments.none(enrolled.features))
 
     @cached_property
     def level(self) -> float:
         """Mean IoU that the examples' boxes are predicted to have by rows without their images."""
-        enrolled = self.known.enrolled
-        assert enrolled is not None
         found = []
         for kept, left_out in folds_of(self.examples):
-            row = (self.positives(kept) + self.others).row(enrolled.background)[:, 0]
-            found += [float(self.moments[each.id][1] @ row[:-1] + row[-1]) for each in left_out]
+            row = self.row_from(kept)[:, 0]
+            found += [logit_of(row, self.regions[each.id].features[0]) for each in left_out]
         return max(float(np.mean(found)), MIN_LEVEL)
+
+    def beside(self, example: Example) -> list[Box]:
+        """Boxes of the other examples of an example's image."""
+        return [each.box_xyxy for each in self.examples if each.image == example.image and each != example]
+
+    # Tuned rows
+
+    @cached_property
+    def surroundings(self) -> dict[str, ExampleRegions]:
+        """Regions of each example's image, by its id, that the class is looked for in."""
+        return {
+            example.id: surrounding_regions(
+                self.parts, example, self.beside(example), self.known.bank, generator_of(example)
+            )
+            for example in self.examples
+        }
 
     def with_earlier(self, entry: ClassEntry, count: int) -> ClassEntry:
         """Vector and prototype of these and the bundle's examples, for similarities alone.
@@ -135,6 +169,16 @@ class ClassRows:
         if self.parts.settings.normalize:
             prototype = prototype / np.maximum(np.linalg.norm(prototype), np.float32(1e-12))
         return ClassEntry(mixed(whole.class_vectors[self.number], entry.vector, share), prototype)
+
+
+def generator_of(example: Example) -> Generator:
+    """Generator of the boxes about an example, the same whichever examples come with it."""
+    return np.random.default_rng(crc32(example.id.encode()))
+
+
+def logit_of(row: Floats, features: Floats) -> float:
+    """Value of a row [Z] at a region's features [F]."""
+    return float(features @ row[:-1] + row[-1])
 
 
 def folds_of(examples: Sequence[Example]) -> list[tuple[list[Example], list[Example]]]:

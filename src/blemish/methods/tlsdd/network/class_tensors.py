@@ -23,6 +23,7 @@ class ClassTensors(nn.Module):
 
     class_vectors: [K, m]; prototypes: [K, D]; known: [K] bool, False where a class has no example
     made_for: SHA-256 of the detector's tensors, [32] uint8; zeros in training
+    biases: [K], added to the logits of distances; None without `prototype_offsets`
     A module, so that a bundle keeps it under the names of `ClassBank`.
     """
 
@@ -30,15 +31,22 @@ class ClassTensors(nn.Module):
     prototypes: Tensor
     known: Tensor
     made_for: Tensor
+    biases: Tensor | None
 
     def __init__(
-        self, class_vectors: Tensor, prototypes: Tensor, known: Tensor, made_for: Tensor | None = None
+        self,
+        class_vectors: Tensor,
+        prototypes: Tensor,
+        known: Tensor,
+        made_for: Tensor | None = None,
+        biases: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.register_buffer("class_vectors", class_vectors)
         self.register_buffer("prototypes", prototypes)
         self.register_buffer("known", known)
         self.register_buffer("made_for", torch.zeros(32, dtype=torch.uint8) if made_for is None else made_for)
+        self.register_buffer("biases", biases)
 
     @classmethod
     def from_bank(cls, bank: ClassBank) -> Self:

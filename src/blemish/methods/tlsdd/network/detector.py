@@ -22,7 +22,12 @@ from blemish.methods.tlsdd.network.extractor import FeatureMaps, new_extractor
 from blemish.methods.tlsdd.network.proposals import ProposalNetwork
 from blemish.methods.tlsdd.network.region_head import RegionHead
 from blemish.methods.tlsdd.network.reweighting import SupportEncoder, reweighted
-from blemish.methods.tlsdd.network.scores import Embedding, LinearScores, MetricScores
+from blemish.methods.tlsdd.network.scores import (
+    Embedding,
+    LinearScores,
+    MetricScores,
+    averaged_with_linear,
+)
 from blemish.methods.tlsdd.runtime.anchors import POOL
 from blemish.methods.tlsdd.runtime.enrolled_rows import enrolled_rows, grid_boxes
 from blemish.methods.tlsdd.settings import TlsddSettings
@@ -56,8 +61,10 @@ class Detector(nn.Module):
         if settings.metric_head:
             self.embedding = Embedding(settings)
         self.scores: MetricScores | LinearScores = (
-            MetricScores(settings) if settings.metric_head else LinearScores(settings, classes)
+            MetricScores(settings, classes) if settings.metric_head else LinearScores(settings, classes)
         )
+        if settings.has_linear_head:
+            self.linear_head = LinearScores(settings.model_copy(update={"logits": "diagonal"}), classes)
         self.box_regressor = nn.Linear(
             settings.hidden, 4 if settings.box_regression == "agnostic" else 4 * classes
         )
@@ -72,13 +79,13 @@ class Detector(nn.Module):
     def grow_from(self, base: Detector) -> None:
         """Copy the base's weights; what it has for each class goes to the first classes here.
 
-        New rows of a linear classifier and of class-specific regressors keep their initial values.
+        New rows of linear classifiers, offsets and class-specific regressors keep their initial values.
         """
         own = self.state_dict()
         for name, tensor in base.state_dict().items():
             if own[name].shape == tensor.shape:
                 own[name].copy_(tensor)
-            elif name.startswith("scores."):
+            elif name.startswith(("scores.linear.", "linear_head.")):
                 own[name][: len(tensor) - 1].copy_(tensor[:-1])
                 own[name][-1].copy_(tensor[-1])  # the background
             else:
@@ -116,19 +123,27 @@ class Detector(nn.Module):
 
     def classify(self, regions: Tensor, hidden: Tensor, classes: ClassTensors) -> Tensor:
         """Log-probabilities [R, K + 1], the background last. hidden: [R, hidden] of the plain regions"""
-        scored: Tensor = self.scores(*self.score_arguments(regions, hidden, classes))
-        return scored
+        of_classes = self.class_hidden(regions, hidden, classes)
+        scored: Tensor = self.scores(*self.score_arguments(of_classes, hidden, classes))
+        if not self.settings.has_linear_head:
+            return scored
+        return averaged_with_linear(scored, self.linear_head, of_classes, hidden, classes.known)
 
-    def score_arguments(self, regions: Tensor, hidden: Tensor, classes: ClassTensors) -> tuple[Tensor, ...]:
-        """Arguments that `MetricScores` or `LinearScores` is called with."""
-        of_classes = (
-            self.region_head.per_class(regions, classes.class_vectors)
-            if self.settings.reweight
-            else hidden[:, None]
-        )
+    def class_hidden(self, regions: Tensor, hidden: Tensor, classes: ClassTensors) -> Tensor:
+        """Hidden vectors of regions under each class's weights, [R, K, h]; [R, 1, h] without reweighting."""
+        if not self.settings.reweight:
+            return hidden[:, None]
+        return self.region_head.per_class(regions, classes.class_vectors)
+
+    def score_arguments(
+        self, of_classes: Tensor, hidden: Tensor, classes: ClassTensors
+    ) -> tuple[Tensor, ...]:
+        """Arguments that `MetricScores` or `LinearScores` is called with. of_classes: see `class_hidden`"""
         if not self.settings.metric_head:
             return of_classes, hidden, classes.known
-        return self.embedding(of_classes), self.embedding(hidden), classes.prototypes, classes.known
+        embedded = self.embedding(of_classes), self.embedding(hidden)
+        arguments = *embedded, classes.prototypes, classes.known
+        return arguments if classes.biases is None else (*arguments, classes.biases)
 
     def box_deltas(self, hidden: Tensor) -> Tensor:
         """Output of the box regressor in fp32, [R, 4] or [R, 4·K]. hidden: [R, hidden]"""

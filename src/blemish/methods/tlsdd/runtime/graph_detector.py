@@ -71,7 +71,12 @@ def output_maps(settings: TlsddSettings) -> tuple[str, ...]:
 
 def bank_inputs(settings: TlsddSettings) -> tuple[str, ...]:
     """Names of the bank's arrays that the graph of regions takes."""
-    used = {"class_vectors": settings.reweight, "prototypes": settings.metric_head, "known": True}
+    used = {
+        "class_vectors": settings.reweight,
+        "prototypes": settings.metric_head,
+        "known": True,
+        "biases": settings.learns_offsets,
+    }
     return tuple(name for name, yes in used.items() if yes)
 
 
@@ -352,7 +357,12 @@ def best_of_map(
 def classes_of(vectors: Floats, settings: TlsddSettings) -> dict[str, NDArray[Any]]:
     """Arrays of a bank with these vectors [K, m], for what does not depend on prototypes."""
     prototypes = np.zeros((len(vectors), settings.embedding), np.float32)
-    return {"class_vectors": vectors, "prototypes": prototypes, "known": np.ones(len(vectors), np.bool_)}
+    return {
+        "class_vectors": vectors,
+        "prototypes": prototypes,
+        "known": np.ones(len(vectors), np.bool_),
+        "biases": np.zeros(len(vectors), np.float32),
+    }
 
 
 def sigmoid(logits: Floats) -> Floats:

@@ -21,7 +21,8 @@ NEED_NO_DEFECT = ("auto", "overkill", "max-iou")  # beginnings of rules
 OF_THE_NETWORK = (
     "feature_fusion", "reweight", "metric_head", "backbone", "backbone_strides", "deepest", "width",
     "deformable", "support_widths", "activation", "region_size", "hidden", "embedding", "normalize",
-    "background", "box_regression", "roi_canonical_size", "padding",
+    "background", "box_regression", "roi_canonical_size", "padding", "log_scale", "centred",
+    "background_init", "prototype_offsets", "linear_head",
 )  # fmt: skip
 
 

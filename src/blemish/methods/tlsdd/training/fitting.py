@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from blemish.methods.tlsdd.memory import TlsddCurves, TlsddMemory
 from blemish.methods.tlsdd.network.class_tensors import EnrolledTensors, digest_of
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
+from blemish.methods.tlsdd.network.scores import MetricScores
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
 from blemish.methods.tlsdd.settings import TlsddSettings
 from blemish.methods.tlsdd.training.background import background_of
@@ -49,6 +50,7 @@ from blemish.methods.tlsdd.training.validation import (
     FOUND_IOU,
     class_shifts,
     detect_on_validation,
+    own_threshold_sentences,
     score_threshold,
 )
 from blemish.methods.tlsdd.training.validation_images import with_unlisted_ignored
@@ -149,6 +151,8 @@ class TlsddTraining:
         """Detector of all classes, from phase 2."""
         detector = self.new_detector(self.split.class_names, replaced=True)
         detector.grow_from(base)
+        if isinstance(detector.scores, MetricScores):
+            detector.scores.learn_offsets()
         for part in named_parts(detector, self.settings.frozen):
             part.requires_grad_(False)
         phase: Phase = "mixed" if self.settings.fine_tune_common == "all" else "few"
@@ -254,7 +258,8 @@ class TlsddTraining:
             threshold = score_threshold(detected, clean_weight=settings.clean_weight)
         diagnosed = [name for name in names if name in self.split.rare] or list(names)
         after = rare_class_outcomes(detected.truth, detected.above(threshold), diagnosed, iou=FOUND_IOU)
-        self.note(*after["sentences"])
+        own_thresholds = own_threshold_sentences(shifts, threshold)
+        self.note(*own_thresholds, *after["sentences"])
         return Fitted(
             modules=modules,
             class_names=names,
@@ -264,7 +269,7 @@ class TlsddTraining:
             curves=TlsddCurves.model_validate(
                 {"doctor": {"before": before.parts if before else {}, "after": after}}
             ),
-            notes=(*(before.sentences if before else ()), *after["sentences"]),
+            notes=(*(before.sentences if before else ()), *own_thresholds, *after["sentences"]),
             memory=TlsddMemory(
                 common=self.split.common,
                 rare=tuple(name for name in names if name not in self.split.common),
@@ -295,7 +300,8 @@ class TlsddTraining:
             entries.append(class_entry(parts, [extract(parts, example, generator) for example in examples]))
             if not examples:
                 self.trainer.note(f"Class '{name}' has no box in split 'train', so it is never found.")
-        return ClassBank.from_entries(entries, [bool(ids[name]) for name in names], digest_of(detector)), ids
+        bank = ClassBank.from_entries(entries, [bool(ids[name]) for name in names], digest_of(detector))
+        return with_offsets(bank, detector), ids
 
     def background(self, detector: Detector, bank: ClassBank, names: tuple[str, ...]) -> tuple[Floats, int]:
         """Background that added classes are told from, and the number of its regions; 0 where none can be."""
@@ -318,13 +324,25 @@ class TlsddTraining:
         return background_of(parts, bank, images, generator)
 
 
+@torch.no_grad()
+def with_offsets(bank: ClassBank, detector: Detector) -> ClassBank:
+    """Bank with prototypes moved by the detector's offsets, and with its biases, where it has any."""
+    if not detector.settings.learns_offsets:
+        return bank
+    scores = cast(MetricScores, detector.scores)
+    moved, biases = scores.moved(torch.from_numpy(bank.prototypes).to(scores.offsets.device))
+    assert biases is not None
+    return replace(bank, prototypes=moved.cpu().numpy(), biases=biases.cpu().numpy().copy())
+
+
 def named_parts(detector: nn.Module, names: Sequence[str]) -> list[nn.Module]:
     """Parts of the detector by name. Raises BlemishError for one that the detector does not have."""
-    parts = dict(detector.named_children())
+    parts = {name: part for name, part in detector.named_modules() if name}
     for name in names:
         if name not in parts:
+            largest = dict(detector.named_children())
             raise BlemishError(
                 f"setting frozen: the detector has no part '{name}'.{nearest_name(name, parts)} "
-                f"It has {', '.join(parts)}."
+                f"It has {', '.join(largest)}."
             )
     return [parts[name] for name in names]

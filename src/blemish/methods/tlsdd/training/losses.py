@@ -7,6 +7,7 @@ regions, S supports, m width, D embedding, h length of the hidden vector.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ def losses(
     maps: the extractor's of "images"; supports: `MapCache.of_supports`
     """
     truths = truths_of(batch["boxes"], batch["labels"])
-    classes = episode_classes(detector, batch, supports)
+    classes, own = episode_vectors(detector, batch)
     proposals, rpn_loss = proposals_and_loss(detector, maps, batch["sizes"], truths, classes)
     sampled = sample_regions(
         proposals,
@@ -58,9 +59,13 @@ def losses(
     regions = detector.pool(maps, [image.boxes for image in sampled], batch["sizes"])
     labels = torch.cat([image.labels for image in sampled])
     hidden = detector.region_head(regions)
+    if detector.settings.metric_head:
+        observe_regions(detector, hidden.detach(), labels)
+        assert supports is not None
+        classes = with_prototypes(detector, batch, supports, classes, own)
     return {
         "rpn": rpn_loss,
-        "class": class_loss(detector, regions, hidden, labels, classes),
+        **class_losses(detector, regions, hidden, labels, classes),
         "box": box_loss(detector, hidden, sampled, labels),
     }
 
@@ -79,14 +84,16 @@ def proposals_and_loss(
     return detector.rpn.propose(outputs, sizes, count), detector.rpn.loss(outputs, boxes, ignored)
 
 
-def episode_classes(detector: Detector, batch: Batch, supports: SupportMaps | None) -> ClassTensors:
-    """Class vectors and prototypes from an episode's supports, each embedded under the others' vector."""
+def episode_vectors(detector: Detector, batch: Batch) -> tuple[ClassTensors, Tensor]:
+    """Classes with vectors from an episode's supports, yet without prototypes, and the vectors [S, m] that
+    the supports themselves are embedded under: those of the others.
+    """
     settings, device = detector.settings, batch["boxes"].device
     vectors = torch.ones(detector.classes, settings.width, device=device)
     points = torch.zeros(detector.classes, settings.embedding, device=device)
     known = torch.ones(detector.classes, dtype=torch.bool, device=device)
     if not settings.episodic:
-        return ClassTensors(vectors, points, known)
+        return ClassTensors(vectors, points, known), vectors[:0]
     labels = batch["support_labels"]
     own = torch.ones(len(labels), settings.width, device=device)
     if settings.reweight:
@@ -96,29 +103,51 @@ def episode_classes(detector: Detector, batch: Batch, supports: SupportMaps | No
         if settings.leave_one_out:
             others, has_others = means_of_others(each, labels)
             own = torch.where(has_others[:, None], others, own)
-    if settings.metric_head:
-        assert supports is not None
-        embedded = detector.embed_supports(*supports, own)
-        points, known = prototypes(embedded, labels, detector.classes, normalize=settings.normalize)
-    return ClassTensors(vectors, points, known)
+    return ClassTensors(vectors, points, known), own
 
 
-def class_loss(
+def with_prototypes(
+    detector: Detector, batch: Batch, supports: SupportMaps, classes: ClassTensors, own: Tensor
+) -> ClassTensors:
+    """Classes with prototypes from an episode's supports. classes, own: see `episode_vectors`"""
+    embedded = detector.embed_supports(*supports, own)
+    points, known = prototypes(
+        embedded, batch["support_labels"], detector.classes, normalize=detector.settings.normalize
+    )
+    moved, biases = cast(MetricScores, detector.scores).moved(points)
+    return ClassTensors(classes.class_vectors, moved, known, biases=biases)
+
+
+def observe_regions(detector: Detector, hidden: Tensor, labels: Tensor) -> None:
+    """Update what the metric head keeps of the regions it sees. hidden: [R, h]; labels: [R] in 0…K"""
+    scores = cast(MetricScores, detector.scores)
+    detector.embedding.observe(hidden[labels >= 0])
+    background = hidden[labels == detector.classes]
+    if scores.background == "rpn_negatives":
+        scores.observe_background(detector.embedding(background))
+    if scores.starts:
+        scores.start_background(detector.embedding(background))
+
+
+def class_losses(
     detector: Detector, regions: Tensor, hidden: Tensor, labels: Tensor, classes: ClassTensors
-) -> Tensor:
-    """Mean of −log P(y), eq. 5; with `logits: branch` over every branch.
+) -> dict[str, Tensor]:
+    """Mean of −log P(y), eq. 5, of the scores and of the linear head beside them; with `logits: branch` over
+    every branch.
 
     regions: [R, m, s, s]; hidden: [R, h] of the plain regions; labels: [R] in 0…K, K the background
     """
-    scores = detector.scores
-    if isinstance(scores, MetricScores) and detector.settings.background == "rpn_negatives":
-        scores.observe_background(detector.embedding(hidden[labels == detector.classes]))
     known = torch.cat([classes.known, classes.known.new_ones(1)])
     labels = torch.where(known[labels], labels, -1)  # a class without supports has no distance
-    arguments = detector.score_arguments(regions, hidden, classes)
+    of_classes = detector.class_hidden(regions, hidden, classes)
+    arguments = detector.score_arguments(of_classes, hidden, classes)
     if detector.settings.logits == "branch":
-        return branch_loss(scores.branches(*arguments), labels, classes.known)
-    return classification_loss(scores(*arguments), labels)
+        found = {"class": branch_loss(detector.scores.branches(*arguments), labels, classes.known)}
+    else:
+        found = {"class": classification_loss(detector.scores(*arguments), labels)}
+    if detector.settings.has_linear_head:
+        found["linear"] = classification_loss(detector.linear_head(of_classes, hidden, classes.known), labels)
+    return found
 
 
 def box_loss(detector: Detector, hidden: Tensor, sampled: Sequence[SampledRegions], labels: Tensor) -> Tensor:

@@ -136,10 +136,30 @@ def class_shifts(
     return {name: shift for name, shift in shifts.items() if shift}
 
 
+def own_threshold_sentences(shifts: Mapping[str, float], threshold: float) -> list[str]:
+    """Sentence on the thresholds that classes have of their own, of confidences before they are moved.
+
+    threshold: that all classes share after that
+    """
+    own = {name: expit(log_odds(threshold) - shift) for name, shift in shifts.items()}
+    if not own:
+        return []
+    shown = ", ".join(f"{name} {value:.2f}" for name, value in own.items())
+    return [
+        f"Thresholds of their own, from the validation images: {shown}; others {threshold:.2f}. Confidences "
+        f"are moved by class, so that {threshold:.2f} is the threshold of all."
+    ]
+
+
 def log_odds(probability: float) -> float:
     """Logarithm of the odds, of a probability held within 1e-3 of 0 and 1."""
     held = min(max(probability, 1e-3), 1 - 1e-3)
     return math.log(held / (1 - held))
+
+
+def expit(odds: float) -> float:
+    """Probability whose odds have this logarithm."""
+    return 1 / (1 + math.exp(-odds))
 
 
 def score_threshold(
