@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 export OMP_NUM_THREADS ?= $(CORES)
 
-.PHONY: setup demo test fuzz kills lint bench peers lock clean
+.PHONY: setup demo test fuzz kills test-station lint bench peers lock web test-web clean
 
 setup: $(VENV)/.ready
 
@@ -38,6 +38,10 @@ KILLS ?= 100
 kills: setup
 	BLEMISH_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cli/test_inspect_kills.py -s --timeout 0
 
+# The station under many kills, which `make test` has a short form of: make test-station [KILLS=n]
+test-station: setup
+	BLEMISH_STATION_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/station --timeout 0
+
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -62,5 +66,19 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --extra runtime pyproject.toml -o requirements/runtime.lock
 	for peer in $(PEERS); do (cd benchmarks/peers/$$peer && $(CURDIR)/$(BIN)/uv pip compile --quiet --universal --emit-build-options --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate requirements.txt -o requirements.lock) || exit 1; done
 
+# The station's page, built into src/blemish/station/static: with Node 20 and npm, which only whoever builds it needs.
+web: web/node_modules/.ready
+	cd web && npm run --silent build
+
+web/node_modules/.ready: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { echo "The page is built with Node 20 or newer: apt-get install nodejs npm" >&2; exit 1; }
+	cd web && npm ci
+	@touch $@
+
+# The page's geometry, masks and drafts by themselves, then its screens in a real browser (Debian's chromium).
+test-web: setup web
+	cd web && npm test --silent
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/station/browser
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo web/node_modules src/blemish/station/static

@@ -22,6 +22,15 @@ PACKAGES = {
     "onnx": ("ONNX", "export"),
     "onnxscript": ("ONNX Script", "export"),
     "nncf": ("NNCF", "int8"),
+    "alembic": ("Alembic", "station"),
+    "argon2": ("argon2-cffi", "station"),
+    "fastapi": ("FastAPI", "station"),
+    "httpx": ("HTTPX", "station"),
+    "python_multipart": ("python-multipart", "station"),
+    "sqlalchemy": ("SQLAlchemy", "station"),
+    "uvicorn": ("uvicorn", "station"),
+    "websockets": ("websockets", "station"),
+    "pg8000": ("pg8000", "postgres"),
 }
 
 

@@ -1,7 +1,9 @@
-"""Progress for people at a terminal: bars with time left, and single lines; silent on request."""
+"""Progress: bars with time left for people at a terminal, single lines for logs, JSON lines for programs."""
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
@@ -15,6 +17,7 @@ from blemish.printable import printable
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30
+SECONDS_BETWEEN_RECORDS = 0.25
 
 
 class WholeTime(Protocol):
@@ -25,6 +28,26 @@ class WholeTime(Protocol):
 
     def left(self, title: str, share: float) -> float | None:
         """Seconds left of the whole, a share of the part with that title being done; None if unknown."""
+
+
+class ProgressRecords:
+    """Progress as lines of JSON on a file descriptor: {"title", "done", "total", "left_s"} or {"line"}.
+
+    total, left_s: None where unknown; left_s: seconds of the whole work
+    Whoever reads may go away: the work goes on.
+    """
+
+    descriptor: int | None = None  # of `--progress-fd`, for every reporter of the process
+
+    @classmethod
+    def write(cls, **fields: object) -> None:
+        """Write a record, where a descriptor was given and somebody still reads."""
+        if cls.descriptor is None:
+            return
+        try:
+            os.write(cls.descriptor, json.dumps(fields).encode() + b"\n")
+        except OSError:
+            cls.descriptor = None
 
 
 class Reporter:
@@ -41,6 +64,7 @@ class Reporter:
 
     def line(self, message: str) -> None:
         """Write a line to standard error."""
+        ProgressRecords.write(line=printable(message))
         self.console.print(printable(message), highlight=False, markup=False, soft_wrap=True)
 
     def track(
@@ -60,6 +84,8 @@ class Reporter:
         if total is None and isinstance(items, Sequence):
             total = len(items) + done
         total_now = total if callable(total) else lambda: total
+        if ProgressRecords.descriptor is not None:
+            items = self.with_records(items, title, total=total_now, done=done)
         if self.quiet:
             yield from items
         elif self.console.is_terminal:
@@ -73,6 +99,25 @@ class Reporter:
             return ""
         seconds = self.whole.left(title, done / total)
         return f"{spoken(seconds)} left in all" if seconds is not None else ""
+
+    def with_records(
+        self, items: Iterable[Item], title: str, *, total: Callable[[], int | None], done: int
+    ) -> Iterator[Item]:
+        """Iterate over the items, with a record some times a second, at the beginning and at the end."""
+        count, written = done, 0.0
+        for item in items:
+            if perf_counter() - written >= SECONDS_BETWEEN_RECORDS:
+                written = perf_counter()
+                self.write_record(title, count, total())
+            yield item
+            count += 1
+        self.write_record(title, count, total())
+
+    def write_record(self, title: str, done: int, total: int | None) -> None:
+        """Write a record of so many items that are done."""
+        left = self.whole.left(title, done / total) if self.whole is not None and total else None
+        left_s = None if left is None else round(left, 1)
+        ProgressRecords.write(title=printable(title), done=done, total=total, left_s=left_s)
 
     def with_bar(
         self, items: Iterable[Item], title: str, *, total: Callable[[], int | None], done: int

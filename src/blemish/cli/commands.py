@@ -8,7 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from blemish.api import Split
-from blemish.cli import data, methods
+from blemish.cli import data, methods, station
 from blemish.cli.console import say
 from blemish.cli.correction import accept, reject
 from blemish.cli.decision import decide
@@ -31,6 +31,7 @@ app = App(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(methods.app, name="methods")
+app.add_typer(station.app, name="station")
 
 
 def show_version(requested: bool) -> None:

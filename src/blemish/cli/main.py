@@ -46,9 +46,11 @@ def open_closed_streams() -> None:
 def run_command() -> None:
     try:
         from blemish.cli.commands import app
+        from blemish.cli.progress import take_progress_option
 
         if "" in sys.argv[1:]:  # as from a variable that is not set; as a path it is the current folder
             raise WrongUseError("An argument is empty. Received: ''. Check the variables of your script.")
+        take_progress_option()
         app(prog_name="blemish")
     except KeyboardInterrupt:
         fail(f"{stopped_by()} before anything was done.", stop_code())

@@ -1,0 +1,1 @@
+"""The station's server: the API, the page, and the processes that it starts."""

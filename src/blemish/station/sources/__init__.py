@@ -1,0 +1,1 @@
+"""Sources of a line: where parts come from, each once, also over the end and the start of the process."""
