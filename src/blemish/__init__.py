@@ -15,6 +15,7 @@ from importlib import import_module
 TYPE_CHECKING = False  # as typing.TYPE_CHECKING, whose import would cost more than all else here
 if TYPE_CHECKING:
     from blemish.api import (
+        accept,
         add_class,
         decide,
         evaluate,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         load,
         open_dataset,
         recommend,
+        reject,
         remove_class,
         rename_class,
         train,
@@ -43,6 +45,7 @@ __all__ = [
     "Inspector",
     "Verdict",
     "__version__",
+    "accept",
     "add_class",
     "decide",
     "evaluate",
@@ -51,6 +54,7 @@ __all__ = [
     "load",
     "open_dataset",
     "recommend",
+    "reject",
     "remove_class",
     "rename_class",
     "train",

@@ -8,7 +8,7 @@ image and a new folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,8 @@ from blemish.threads import set_threads
 if TYPE_CHECKING:
     from blemish.dataset.samples import Dataset
     from blemish.image_inspector import Inspector
+    from blemish.methods.capabilities import CorrectionKind
+    from blemish.workflows.correct import Corrected
     from blemish.workflows.decide import DecideResult
     from blemish.workflows.evaluation_writer import EvaluationResult
     from blemish.workflows.inspect import RecordedInspections
@@ -417,6 +419,74 @@ def rename_class(bundle: AnyPath, name: str, new: str, out: AnyPath, *, quiet: b
     from blemish.workflows.edit_classes import rename_class as rename
 
     return rename(Path(bundle), name, new, Path(out), quiet=quiet)
+
+
+@in_python_words()
+def accept(  # noqa: PLR0913 - every option of a correction
+    bundle: AnyPath,
+    images: AnyPath | Iterable[AnyPath],
+    out: AnyPath,
+    *,
+    undo: bool = False,
+    by: str = "",
+    on: str = "",
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = True,
+) -> Corrected:
+    """Teach a bundle of memory that images are good, in seconds; it may be exported.
+
+    images: files or folders, none with `undo`, which takes the last ones back
+    by, on: who corrects and when, for the bundle's record
+    returns: an object with `path` of the new bundle, `sentences` on what changed, and `known`, the scores of
+        the validation images before and after
+    Raises BlemishError for a method that takes no corrections, and for images that cannot be used.
+    """
+    set_threads(threads)
+    return corrected("accept", bundle, images, out, undo=undo, by=by, on=on, device=device, quiet=quiet)
+
+
+@in_python_words()
+def reject(  # noqa: PLR0913 - every option of a correction
+    bundle: AnyPath,
+    images: AnyPath | Iterable[AnyPath],
+    out: AnyPath,
+    *,
+    boxes: AnyPath | None = None,
+    undo: bool = False,
+    by: str = "",
+    on: str = "",
+    device: str = "auto",
+    threads: int | None = None,
+    quiet: bool = True,
+) -> Corrected:
+    """Teach a bundle of memory that images are defective, in seconds; it may be exported.
+
+    boxes: dataset that marks the defects in the images; the rest as of `accept`
+    Raises BlemishError for a method that takes no corrections, and for images that cannot be used.
+    """
+    set_threads(threads)
+    marked = None if boxes is None else Path(boxes)
+    return corrected(
+        "reject", bundle, images, out, boxes=marked, undo=undo, by=by, on=on, device=device, quiet=quiet
+    )
+
+
+def corrected(
+    kind: CorrectionKind,
+    bundle: AnyPath,
+    images: AnyPath | Iterable[AnyPath],
+    out: AnyPath,
+    *,
+    quiet: bool,
+    **options: Any,
+) -> Corrected:
+    """Correct a bundle. options: other fields of `CorrectRequest`"""
+    from blemish.workflows import correct as workflow
+
+    paths = [images] if isinstance(images, str | PathLike) else images
+    request = workflow.CorrectRequest(kind, Path(bundle), tuple(map(Path, paths)), Path(out), **options)
+    return workflow.correct(request, quiet=quiet)
 
 
 @in_python_words()

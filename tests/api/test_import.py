@@ -18,8 +18,8 @@ HERE = Path(__file__).parent
 HEAVY = {"torch", "numpy", "cv2", "PIL", "pydantic", "yaml", "rich", "typer"}
 PROMISED = [
     *("BlemishError", "Dataset", "Defect", "Inspection", "Inspector", "Verdict", "__version__"),
-    *("add_class", "decide", "evaluate", "export", "inspect", "load", "open_dataset", "recommend"),
-    *("remove_class", "rename_class", "train"),
+    *("accept", "add_class", "decide", "evaluate", "export", "inspect", "load", "open_dataset", "recommend"),
+    *("reject", "remove_class", "rename_class", "train"),
 ]
 
 

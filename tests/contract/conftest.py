@@ -46,15 +46,16 @@ def squeezing(quick: Quick) -> bool:
 
 
 @pytest.fixture(scope="session")
-def four_images(of_two_kinds: bool, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+def four_images(quick: Quick, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Four defective images, the same ones for training and validation.
 
-    Behind them four normal ones, in both splits too, for a method that tells the two kinds apart.
+    Behind them four normal ones, in both splits too, for a method that tells the two kinds apart or learns
+    what is good.
     """
     folder = tmp_path_factory.mktemp("four")
     made = four_surfaces(folder / "defective", defective_share=1.0, seed=3)
     samples = made.samples
-    if of_two_kinds:
+    if quick.judges_whole_images or quick.needs_good_images:
         normal = four_surfaces(folder / "normal", defective_share=0.0, seed=4)
         samples += tuple(replace(sample, id=f"normal/{sample.id}") for sample in normal)
     train = tuple(replace(sample, split="train") for sample in samples)

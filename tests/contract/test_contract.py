@@ -86,12 +86,14 @@ def test_what_is_untrained_does_not_pass_for_overfitted(
 
 
 def successes(dataset: Dataset, inspector: BundleInspector, of_two_kinds: bool) -> list[float]:
-    """Of each training image the IoU of what is found and what is there, in [0, 1].
+    """Of each defective training image the IoU of what is found and what is there, in [0, 1].
 
-    of_two_kinds: instead, the probability given to what the image is, normal or defective
+    of_two_kinds: instead, of every image, the probability given to what the image is, normal or defective
     """
     found = []
     for sample in dataset.split("train"):
+        if not (sample.is_defective or of_two_kinds):
+            continue
         inspection = inspector.inspect(sample.image, with_maps=True)
         if of_two_kinds:
             found.append(inspection.score if sample.is_defective else 1 - inspection.score)

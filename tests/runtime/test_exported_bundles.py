@@ -25,6 +25,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "casae": {"preset": "tiny", "size": 96, "width": 6, "batch": 2, "steps": 4, "second_steps": 2,
               "types_steps": 2},
     "medetection": {"preset": "tiny", "backbone": "paper", "steps": 2, "check_every": 2, "references": 3},
+    "memory": {"preset": "tiny", "head_steps": 2},
     "tlsdd": {"preset": "tiny", "common": ["scratch", "spot"], "steps": 2, "batch": 2,
               "score_floor": 0.0},
 }  # fmt: skip

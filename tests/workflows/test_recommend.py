@@ -24,12 +24,14 @@ from blemish.workflows.recommend import (
     boxes,
     choices,
     few_examples,
+    good_alone,
     improvements,
     labels,
     other_outlines,
     outlines,
     recommend,
     several_products,
+    unseen_kinds,
     wide_outlines,
 )
 
@@ -48,17 +50,19 @@ def methods(facts: DataFacts) -> list[str]:
     ("facts", "expected"),
     [
         (NOTHING, []),
-        (replace(NOTHING, good=50), []),
+        (replace(NOTHING, good=50), ["memory"]),
+        (replace(NOTHING, good=1), ["memory"]),
+        (replace(LABELLED, defective=4), ["memory", "medetection"]),
         (replace(NOTHING, defective=20), []),
-        (LABELLED, ["medetection"]),
-        (BOXED, ["tlsdd", "medetection"]),
+        (LABELLED, ["medetection", "memory"]),
+        (BOXED, ["tlsdd", "medetection", "memory"]),
         (replace(BOXED, good=0), ["tlsdd"]),
-        (OUTLINED, ["severity", "casae", "medetection"]),
+        (OUTLINED, ["severity", "casae", "medetection", "memory"]),
         (replace(OUTLINED, good=0), ["severity", "casae"]),
-        (replace(OUTLINED, few=("dent",)), ["severity", "tlsdd", "casae", "medetection"]),
-        (replace(OUTLINED, widths={"stain": (90.0,) * 5}), ["casae", "severity", "medetection"]),
-        (PRODUCTS, ["medetection"]),
-        (replace(OUTLINED, products=PRODUCTS.products), ["medetection", "severity", "casae"]),
+        (replace(OUTLINED, few=("dent",)), ["severity", "tlsdd", "casae", "medetection", "memory"]),
+        (replace(OUTLINED, widths={"stain": (90.0,) * 5}), ["casae", "severity", "medetection", "memory"]),
+        (PRODUCTS, ["medetection", "memory"]),
+        (replace(OUTLINED, products=PRODUCTS.products), ["medetection", "severity", "casae", "memory"]),
     ],
 )
 def test_the_first_rules_that_hold_are_first_and_second_choice(facts: DataFacts, expected: list[str]) -> None:
@@ -85,6 +89,8 @@ def test_the_first_rules_that_hold_are_first_and_second_choice(facts: DataFacts,
         (boxes, BOXED, OUTLINED),
         (other_outlines, OUTLINED, BOXED),
         (labels, LABELLED, replace(LABELLED, good=0)),
+        (good_alone, replace(NOTHING, good=1), LABELLED),
+        (unseen_kinds, LABELLED, replace(LABELLED, good=0)),
     ],
 )
 def test_each_rule_holds_for_its_data_alone(
@@ -98,7 +104,8 @@ def test_each_rule_holds_for_its_data_alone(
 
 def test_every_rule_is_tested_and_gives_settings_that_the_method_takes() -> None:
     assert {rule.__name__ for rule in RULES} == {
-        "several_products", "wide_outlines", "outlines", "few_examples", "boxes", "other_outlines", "labels",
+        "good_alone", "several_products", "wide_outlines", "outlines", "few_examples", "boxes",
+        "other_outlines", "labels", "unseen_kinds",
     }  # fmt: skip
     for facts in (replace(OUTLINED, few=("dent",), widths={"a": (3.0,)}), PRODUCTS, BOXED, LABELLED):
         for choice in choices(facts):
@@ -179,7 +186,6 @@ def test_commands_are_those_that_the_data_need(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("samples", "received"),
     [
-        ([sample("a.png"), sample("b.png")], "2 images, all of them good. Add images that show defects"),
         (
             [replace(sample("a.png"), annotations=(Annotation("dent"),))],
             "1 defective image without a place, and no good one. Add good images",
@@ -189,7 +195,7 @@ def test_commands_are_those_that_the_data_need(tmp_path: Path, monkeypatch: pyte
 def test_data_from_which_nothing_learns_are_refused_with_what_is_missing(
     tmp_path: Path, samples: list[Sample], received: str
 ) -> None:
-    with pytest.raises(BlemishError, match="must hold good and defective images") as caught:
+    with pytest.raises(BlemishError, match="must hold good images, or marked defects") as caught:
         recommend(tmp_path, dataset(tmp_path, samples))
     assert received in str(caught.value)
     assert "\n" not in str(caught.value)

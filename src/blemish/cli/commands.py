@@ -10,6 +10,7 @@ import typer
 from blemish.api import Split
 from blemish.cli import data, methods, station
 from blemish.cli.console import say
+from blemish.cli.correction import accept, reject
 from blemish.cli.decision import decide
 from blemish.cli.evaluation import evaluate
 from blemish.cli.inspection import inspect
@@ -69,6 +70,8 @@ app.command()(evaluate)
 app.command()(decide)
 app.command()(inspect)
 app.command()(replay)
+app.command()(accept)
+app.command()(reject)
 app.command(name="add-class")(add_class)
 app.command(name="remove-class")(remove_class)
 app.command(name="rename-class")(rename_class)

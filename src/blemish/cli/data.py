@@ -131,13 +131,17 @@ def check(
     from blemish.dataset.quality.check import check_dataset
     from blemish.dataset.quality.problems import ERROR, WARNING
     from blemish.files import write_atomically
+    from blemish.workflows.recommend import first_choice
 
+    dataset = load_dataset(data, skip_broken=True)
     report = check_dataset(
-        load_dataset(data, skip_broken=True),
+        dataset,
         skipped=WARNING if skip_broken else ERROR,
         skip_broken=skip_broken,
     )
     print_check(report)
+    if report.usable and (choice := first_choice(dataset)):
+        say(f"method: {choice.method}, {choice.reason}; `blemish recommend {data}` says more")
     if json_out:
         write_atomically(json_out, json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
     if not report.usable:

@@ -86,6 +86,8 @@ AFTER: Mapping[str, Callable[[Options], str]] = {
     "demo": after_demo,
     "add-class": after_add_class,
     "remove-class": after_add_class,
+    "accept": after_add_class,
+    "reject": after_add_class,
     "rename-class": after_add_class,
     "decide": after_decide,
     "reproduce": after_reproduce,

@@ -44,7 +44,7 @@ from blemish.inspector.chain_order import (
     refuse_open_gate,
     refuse_order,
     refuse_scales,
-    role_of,
+    roles_of,
 )
 from blemish.inspector.inspector import BundleInspector, in_scale, judged_file
 from blemish.inspector.limits import DEFAULT_LIMITS, Limits
@@ -102,7 +102,8 @@ class Chain:
 
     @property
     def inference(self) -> Abilities:
-        segmenter = next((stage.inference for stage in self.stages if stage.inference.segments), None)
+        roles = dict(zip(roles_of(self.stages), self.stages, strict=True))
+        segmenter = roles[Role.SEGMENTER].inference if Role.SEGMENTER in roles else None
         return Abilities(
             mm_per_px=next((stage.scale for stage in self.stages if stage.scale is not None), None),
             classifies=any(stage.inference.classifies for stage in self.stages),
@@ -135,8 +136,8 @@ class Chain:
         """
         answers: dict[Role, Inspection] = {}
         like = True
-        for stage in self.stages:
-            role, first = role_of(stage.inference), next(iter(answers.values()), None)
+        for stage, role in zip(self.stages, roles_of(self.stages), strict=True):
+            first = next(iter(answers.values()), None)
             passed = first is None or first.verdict is Verdict.OK
             asked = replace(stage, limited=stage.limited and passed)
             forwarded = asked.forward(pixels, name, whole=whole)
@@ -239,7 +240,7 @@ def chain_of(stages: Sequence[BundleInspector]) -> Chain:
         if stage.bundle in [other.bundle for other in stages[:index]]:
             raise BlemishError(f"A chain must have each bundle once. Received: {stage.bundle} twice.")
     refuse_order(stages)
-    refuse_open_gate(stages[0])
+    refuse_open_gate(stages)
     refuse_scales(stages)
     refuse_bits(stages)
     return Chain(tuple(stages))

@@ -8,6 +8,7 @@ from math import isinf
 
 from blemish.errors import BlemishError
 from blemish.inspector.inspector import BundleInspector
+from blemish.methods.capabilities import MayGate
 from blemish.methods.contract import Inference
 
 
@@ -19,6 +20,14 @@ class Role(StrEnum):
     DETECTOR = "detector"
 
 
+def roles_of(stages: Sequence[BundleInspector]) -> tuple[Role, ...]:
+    """Role of each stage; the first of two segmenters is the gate where it may be one."""
+    first, *later = (role_of(stage.inference) for stage in stages)
+    if Role.SEGMENTER in later and isinstance(stages[0].inference, MayGate):
+        first = Role.GATE
+    return first, *later
+
+
 def role_of(inference: Inference) -> Role:
     """Role of a bundle in a chain, by what it can do."""
     if inference.segments:
@@ -27,7 +36,7 @@ def role_of(inference: Inference) -> Role:
 
 
 def refuse_order(stages: Sequence[BundleInspector]) -> None:
-    roles = [role_of(stage.inference) for stage in stages]
+    roles = roles_of(stages)
     places = [list(Role).index(role) for role in roles]
     if places == sorted(set(places)):
         return
@@ -41,8 +50,9 @@ def refuse_order(stages: Sequence[BundleInspector]) -> None:
     )
 
 
-def refuse_open_gate(first: BundleInspector) -> None:
-    if role_of(first.inference) is Role.GATE and isinf(first.review):
+def refuse_open_gate(stages: Sequence[BundleInspector]) -> None:
+    first = stages[0]
+    if roles_of(stages)[0] is Role.GATE and isinf(first.review):
         raise BlemishError(
             f"{first.bundle} must have thresholds to be a gate; without them it lets everything pass. "
             "Train it again with validation images."

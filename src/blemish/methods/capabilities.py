@@ -1,6 +1,6 @@
-"""Capabilities that a method may declare: adding classes, embedding, exporting, streaming.
+"""Capabilities that a method may declare: new classes, corrections, embedding, exporting, streaming.
 
-A method declares the first three by deriving from their classes, an inference half declares streaming by
+A method declares all but the last by deriving from their classes, an inference half declares streaming by
 `Inference.streams`; nothing is guessed from the names of attributes. Letters: R regions, K classes,
 D embedding, h, w entries of a map.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +154,94 @@ class AddsClasses(ABC):
         """
 
 
+# Corrections
+
+CorrectionKind = Literal["accept", "reject"]
+
+
+@dataclass(frozen=True)
+class CorrectedImage:
+    """Image that a bundle judged wrongly. name, digest: its file's name and SHA-256
+
+    pixels: [H, W, 3] or as the method reads them; boxes: of the defects that were missed, in pixels; None: it
+    is not known where they are, or it is good
+    """
+
+    name: str
+    digest: str
+    pixels: Pixels
+    boxes: tuple[Box, ...] | None = None
+
+
+@dataclass(frozen=True)
+class KnownScore:
+    """Score of a validation image before and after a correction, as far as the bundle's own patches tell."""
+
+    id: str
+    defective: bool
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class CorrectedBundle:
+    """Changes to a bundle that takes a correction.
+
+    networks: tensors of those networks that change; memory: as `Manifest.memory`; known: validation images
+    """
+
+    networks: Mapping[str, Tensors]
+    memory: Mapping[str, Any]
+    known: tuple[KnownScore, ...]
+
+
+@dataclass(frozen=True)
+class StoredCorrection:
+    """Correction that a bundle holds. images: their names; by, on: who made it and when, "" where not told"""
+
+    kind: CorrectionKind
+    images: tuple[str, ...]
+    by: str
+    on: str
+
+
+class TakesCorrections(ABC):
+    """A method whose bundles take wrongly judged images as data, without training and without torch.
+
+    What is undone leaves the bundle exactly as it was.
+    """
+
+    @abstractmethod
+    def correct(
+        self,
+        kind: CorrectionKind,
+        images: Sequence[CorrectedImage],
+        networks: Networks,
+        tensors: Mapping[str, Tensors],
+        manifest: Manifest,
+        *,
+        review: float,
+        by: str = "",
+        on: str = "",
+    ) -> CorrectedBundle:
+        """Take images as good ones ("accept") or as defective ones ("reject").
+
+        tensors: of the bundle; review: score below which accepted images are to lie
+        by, on: who corrects and when, for the record
+        Raises BlemishError for an image that is corrected already.
+        """
+
+    @abstractmethod
+    def undo(
+        self, kind: CorrectionKind, networks: Networks, tensors: Mapping[str, Tensors], manifest: Manifest
+    ) -> CorrectedBundle:
+        """Take back the last correction of a kind. Raises BlemishError where there is none."""
+
+    @abstractmethod
+    def corrections(self, manifest: Manifest) -> tuple[StoredCorrection, ...]:
+        """Corrections of a bundle, the first first."""
+
+
 # Embedding
 
 
@@ -221,6 +309,16 @@ class ExportsGraphs(ABC):
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest
     ) -> Networks:
         """Networks that `Inference` calls, made of graphs and kept tensors. Imports no torch."""
+
+
+# Chains
+
+
+class MayGate:
+    """An inference half that outlines defects and yet may be a chain's gate before another one that does.
+
+    Its score is of the image as a whole, so that one that it calls OK may pass without the later stages.
+    """
 
 
 # Streaming: judging a web, an image without an end. The answer at a place depends on its surroundings alone.

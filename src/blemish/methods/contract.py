@@ -34,6 +34,7 @@ __all__ = [
     "Fitted",
     "Graph",
     "Group",
+    "HeldOut",
     "ImageFindings",
     "Inference",
     "LearningSplit",
@@ -301,6 +302,17 @@ class Trainer(Protocol):
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Image of the split "train" that thresholds are chosen on, by networks that did not learn from it.
+
+    modules: by the names of `Fitted.modules`
+    """
+
+    sample: Sample
+    modules: Mapping[str, nn.Module]
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A finished training: trained modules, and what the bundle must remember of them.
 
@@ -312,6 +324,7 @@ class Fitted:
     settings: those that the bundle remembers, where they are not the run's
     can_inspect: whether it can judge images; else it is a starting point for later training
     trained_on_before: `dataset.fingerprint.image_digests` of what was learned from besides `dataset`
+    held_out: training images that thresholds are chosen on besides those of "val"
     """
 
     modules: Mapping[str, nn.Module]
@@ -327,6 +340,7 @@ class Fitted:
     settings: MethodSettings | None = None
     can_inspect: bool = True
     trained_on_before: tuple[str, ...] = ()
+    held_out: Iterable[HeldOut] = ()
 
 
 @dataclass(frozen=True)

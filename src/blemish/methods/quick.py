@@ -23,6 +23,7 @@ class Quick:
     judges_whole_images: whether it tells normal from defective images as wholes, with a single box that
         points at a place and does not measure
     squeezes: whether images are squeezed to a square, so that stretching one changes nothing and a frame does
+    needs_good_images: whether it learns from nothing without an image of a good part
     """
 
     overfit: Mapping[str, Any]
@@ -30,6 +31,7 @@ class Quick:
     tiny: Mapping[str, Any] = field(default_factory=dict)
     judges_whole_images: bool = False
     squeezes: bool = False
+    needs_good_images: bool = False
 
 
 def quick_of(name: str) -> Quick:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ from blemish.bundle.manifest import Manifest, Preprocessing, StoredOperatingPoin
 from blemish.bundle.migrations import AUTO
 from blemish.bundle.store import Bundle
 from blemish.dataset.fingerprint import image_digests
-from blemish.dataset.samples import Dataset
+from blemish.dataset.samples import Dataset, Sample
 from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.causes import LEARNED_FROM
 from blemish.evaluation.evaluator import Evaluator
 from blemish.evaluation.image import image_scores
 from blemish.evaluation.operating_point import OperatingPoint, choose
 from blemish.evaluation.review_band import default_rules
-from blemish.evaluation.run import evaluate_samples
+from blemish.evaluation.run import add, evaluate_samples
 from blemish.images.bit_depth import full_range
 from blemish.images.decode import read_image
 from blemish.inspection import Verdict
@@ -115,11 +115,20 @@ def statistics_known(dataset: Dataset, request: Request) -> dict[str, Any]:
     return {INPUT_STATISTICS: known_inputs(images).model_dump(mode="json")} if some else {}
 
 
+HeldOutImages = Iterable[tuple[Sample, BundleInspector]]
+
+
 def with_operating_point(
-    manifest: Manifest, inspector: BundleInspector, dataset: Dataset, request: Request, reporter: Reporter
+    manifest: Manifest,
+    inspector: BundleInspector,
+    dataset: Dataset,
+    request: Request,
+    reporter: Reporter,
+    held_out: HeldOutImages = (),
 ) -> tuple[Manifest, Evaluator]:
     """Add the two image thresholds and their cost to a manifest, both from the validation images alone.
 
+    held_out: more images, each with the inspector that judges it, see `contract.HeldOut`
     returns: the manifest, and the validation images as they were judged
     """
     known = set(manifest.class_names)
@@ -127,6 +136,8 @@ def with_operating_point(
         lambda sample: {annotation.label for annotation in sample.annotations} <= known
     )
     evaluator = evaluate_samples(inspector, validation, reporter, title="choosing the operating point")
+    for sample, judge in held_out:
+        add(evaluator, sample, judge.inspect(sample.image, with_maps=True), dataset)
     scores, defective = image_scores(evaluator.records)
     ng_rule, review_rule = followed_rules(manifest.settings, any_defective=bool(np.any(defective)))
     point: OperatingPoint = choose(

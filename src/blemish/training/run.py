@@ -52,7 +52,8 @@ def train(request: Request, reporter: Reporter, clock: Clock | None = None) -> B
     request = with_scale(request)
     settings = request.method.resolved_settings(request.settings, reporter.line)
     request = replace(request, settings=settings)
-    dataset = with_validation(request.dataset, request.seed, reporter)
+    needed = bool(request.method.needs_defects_in)
+    dataset = with_validation(request.dataset, request.seed, reporter, needed=needed)
     refuse_good_images_alone(request.method, dataset)
     digest = fingerprint(dataset)
     request, plan = planned(request, dataset, trained, clock, reporter)
@@ -99,30 +100,40 @@ def save_fitted(
         trainer.note(line)
     networks = {name: state_of(module) for name, module in fitted.modules.items()}
     if fitted.can_inspect:
-        inspector = assemble(
-            request.method.inference(manifest), trainer.networks(fitted.modules), manifest, "validation"
+        inference = request.method.inference(manifest)
+        inspector = assemble(inference, trainer.networks(fitted.modules), manifest, "validation")
+        held_out = (
+            (each.sample, assemble(inference, trainer.networks(each.modules), manifest, "validation"))
+            for each in fitted.held_out
         )
-        manifest, judged = with_operating_point(manifest, inspector, own, request, trainer.reporter)
+        manifest, judged = with_operating_point(manifest, inspector, own, request, trainer.reporter, held_out)
         note_evidence(judged, manifest, own, inspector.inference, networks, trainer)
     return save_bundle(path, manifest, networks)
 
 
-def with_validation(dataset: Dataset, seed: int, reporter: Reporter) -> Dataset:
+def with_validation(dataset: Dataset, seed: int, reporter: Reporter, *, needed: bool = True) -> Dataset:
     """Give a dataset the splits "train" and "val": its own, or a share of its training images for "val".
 
     In a dataset of several products each of them has both.
+    needed: else a single image, which cannot be divided, is left in "train"
     """
     if not dataset.products:
-        return with_own_validation(dataset, seed, reporter)
+        return with_own_validation(dataset, seed, reporter, needed=needed)
     split_of: dict[str, str | None] = {}
     for name in dataset.products:
-        own = with_own_validation(of_product(dataset, name), seed, reporter, of=f" of {name}")
+        of = f" of {name}"
+        own = with_own_validation(of_product(dataset, name), seed, reporter, of=of, needed=needed)
         split_of |= {sample.id: sample.split for sample in own}
     return dataset.with_splits(split_of)
 
 
-def with_own_validation(dataset: Dataset, seed: int, reporter: Reporter, *, of: str = "") -> Dataset:
-    """Give a dataset of one product the splits "train" and "val". of: the product, for the message"""
+def with_own_validation(
+    dataset: Dataset, seed: int, reporter: Reporter, *, of: str = "", needed: bool = True
+) -> Dataset:
+    """Give a dataset of one product the splits "train" and "val". of: the product, for the message
+
+    needed: see `with_validation`
+    """
     splits = dataset.splits
     if splits.get("val") and splits.get("train"):
         return dataset
@@ -132,6 +143,10 @@ def with_own_validation(dataset: Dataset, seed: int, reporter: Reporter, *, of: 
     if not len(pool):
         raise BlemishError(
             f"{dataset.root} has no training images{of}: splits are {splits}. Run `blemish data split`."
+        )
+    if len(pool) == 1 and not needed:
+        return dataset.with_splits(
+            {sample.id: "train" if sample.split is None else sample.split for sample in dataset}
         )
     groups = {sample.group for sample in pool} - {None}
     # Of fewer groups than it takes, one held out would be too large a share, and perhaps of one kind.

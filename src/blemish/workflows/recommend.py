@@ -96,9 +96,23 @@ def recommend(data: Path, dataset: Dataset) -> Recommendation:
     )
 
 
+def first_choice(dataset: Dataset) -> Choice | None:
+    """Method that suits a dataset best; None where none can learn from it."""
+    found = choices(facts_of(dataset))
+    return found[0] if found else None
+
+
 def choices(facts: DataFacts) -> list[Choice]:
     """Choices that the rules allow, the best first."""
     return [choice for rule in RULES for choice in (rule(facts),) if choice is not None]
+
+
+def good_alone(facts: DataFacts) -> Choice | None:
+    """The memory learns what is good; what a few defective images show, a network cannot learn yet."""
+    if not facts.good or facts.defective >= ENOUGH:
+        return None
+    seen = "no image shows a defect" if not facts.defective else f"only {facts.defective} show a defect"
+    return Choice("memory", f"as {seen}, and it learns what good parts look like")
 
 
 def several_products(facts: DataFacts) -> Choice | None:
@@ -168,7 +182,14 @@ def labels(facts: DataFacts) -> Choice | None:
     return Choice("medetection", reason, target(facts))
 
 
+def unseen_kinds(facts: DataFacts) -> Choice | None:
+    """The memory alarms at what it never saw, too."""
+    reason = "as what is unlike the good images alarms, of a kind that is marked or not"
+    return Choice("memory", reason) if facts.good else None
+
+
 RULES: Sequence[Callable[[DataFacts], Choice | None]] = (
+    good_alone,
     several_products,
     wide_outlines,
     outlines,
@@ -176,6 +197,7 @@ RULES: Sequence[Callable[[DataFacts], Choice | None]] = (
     boxes,
     other_outlines,
     labels,
+    unseen_kinds,
 )
 
 
@@ -203,21 +225,18 @@ def seen_in(data: Path, facts: DataFacts) -> str:
 
 def nothing_to_learn(dataset: Dataset, facts: DataFacts) -> str:
     """Message on what is missing for any method."""
-    if not facts.defective:
-        what, remedy = f"{number(facts.good, 'image')}, all of them good", "Add images that show defects"
-    else:
-        what = f"{number(facts.defective, 'defective image')} without a place, and no good one"
-        remedy = "Add good images, or mark the defects by boxes or outlines"
     return (
-        f"{dataset.root} must hold good and defective images, or marked defects, for a method to learn from. "
-        f"Received: {what}. {remedy}; `blemish methods` says what each method needs."
+        f"{dataset.root} must hold good images, or marked defects, for a method to learn from. "
+        f"Received: {number(facts.defective, 'defective image')} without a place, and no good one. "
+        "Add good images, or mark the defects by boxes or outlines; `blemish methods` says what each method "
+        "needs."
     )
 
 
 def commands(data: Path, dataset: Dataset, facts: DataFacts, choice: Choice) -> tuple[str, ...]:
     """Commands that split the data, where they have no test images, and train the choice."""
     lines, place = [], str(data)
-    if facts.tested is None:
+    if facts.tested is None and not (choice.method == "memory" and facts.good < FEW):
         by = "group" if any(sample.group for sample in dataset) else "similarity"
         place = unused("splits")
         lines = [["blemish", "data", "split", str(data), place, "--by", by]]
@@ -240,7 +259,9 @@ def improvements(facts: DataFacts) -> Iterator[str]:
     """Sentences on what would make the data better, beginning with what they can prove."""
     tests = round(TEST_SHARE * facts.defective) if facts.tested is None else facts.tested
     needed = trials_to_prove(PROVEN)
-    if tests < needed:
+    if not facts.defective:
+        yield "Better with some defective images: without any, nothing tells how many defective parts pass."
+    elif tests < needed:
         bound = proportion_bound(0, tests).upper95
         yield (
             f"Better with more defective images: a test that misses none of its {tests} only proves that at "

@@ -52,7 +52,7 @@ def test_the_check_says_what_good_images_suffice_for(tmp_path: Path) -> None:
     assert report.usable
     assert not any("no annotation at all" in problem.message for problem in report.problems)
     line = uses(report)
-    assert "`decide --overkill`" in line and "training of no method" in line
+    assert "`decide --overkill`" in line and "training of memory (" in line
     assert all(name in line for name in method_names())
 
 

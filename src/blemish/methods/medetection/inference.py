@@ -22,9 +22,9 @@ from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
+from blemish.methods.common.alignment import Alignment, Matcher, RgbImages
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
-from blemish.methods.medetection.alignment import Alignment, Matcher, RgbImages
 from blemish.methods.medetection.settings import MAP_STRIDE, MedetectionSettings
 from blemish.regions.components import label_regions
 from blemish.regions.filled_boxes import defect_of_box, filled_boxes

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from blemish.arrays import Pixels, RgbImage
 from blemish.dataset.samples import Sample
+from blemish.methods.common.alignment import Matcher, align
 from blemish.methods.contract import CacheUse
-from blemish.methods.medetection.alignment import Matcher, align
 from blemish.methods.medetection.inference import square
 from blemish.methods.medetection.network.difference import DifferenceNetwork
 from blemish.methods.medetection.settings import MedetectionSettings

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from blemish.dataset.synthetic.parts import Pose, scene_drawer
-from blemish.methods.medetection.alignment import (
+from blemish.methods.common.alignment import (
     Matcher,
     align,
     correlations,
