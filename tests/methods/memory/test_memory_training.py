@@ -105,7 +105,7 @@ def test_jittered_light_is_learned_as_good(tmp_path: Path, trained: Trained) -> 
     brighter = np.clip(1.1 * part(20) + 10, 0, 255).astype(np.uint8)
     distances = []
     for views in (0, 4):
-        bundle, _ = trained(data, light_views=views, pool=12_000, memory=900)
+        bundle, _ = trained(data, light_views=views, pool=12_000, memory=3000)  # all patches
         inspector = inspector_of(bundle, device="cpu")
         features, _ = inspector.inference.features(brighter, inspector.networks)
         memory = PatchMemory(bundle.networks["patches"]["good"], neighbours=1)

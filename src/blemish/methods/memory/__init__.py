@@ -26,6 +26,7 @@ from blemish.methods.memory.inference import (
     HEAD,
     PATCHES,
     REFERENCE,
+    USUAL,
     MemoryInference,
     inference_from,
 )
@@ -75,6 +76,7 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
             PatchCounts,
             Patches,
             Reference,
+            Usual,
         )
 
         settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
@@ -89,6 +91,7 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
         modules: dict[str, nn.Module] = {
             FEATURES: FeatureNetwork(settings),
             PATCHES: Patches(counts, state.dimensions),
+            USUAL: Usual(self.inference(manifest).places),
         }
         if state.head:
             modules[HEAD] = DefectHead(state.dimensions, settings.head_width)
@@ -111,7 +114,7 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
 
     def kept_tensors(self, manifest: Manifest) -> tuple[str, ...]:
         aligned = self.settings(manifest).align != "none"
-        return (PATCHES, REFERENCE) if aligned else (PATCHES,)
+        return (PATCHES, USUAL, REFERENCE) if aligned else (PATCHES, USUAL)
 
     def served(
         self, graphs: Mapping[str, Graph], tensors: Mapping[str, Tensors], manifest: Manifest

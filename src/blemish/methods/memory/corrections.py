@@ -17,7 +17,7 @@ from blemish.bundle.store import Tensors
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import CorrectedBundle, CorrectedImage, CorrectionKind, KnownScore
 from blemish.methods.contract import Networks
-from blemish.methods.memory.inference import PATCHES, MemoryInference, patches_of
+from blemish.methods.memory.inference import PATCHES, USUAL, MemoryInference, patches_of
 from blemish.methods.memory.judging import HeadWord, PatchJudge
 from blemish.methods.memory.nearest import PatchMemory, highest
 from blemish.methods.memory.scale import from_unit_range
@@ -116,7 +116,8 @@ class Corrector:
 
     def judge(self, held: Tensors, state: MemoryState) -> PatchJudge:
         rows = np.concatenate([held["good"], held["defective"]])
-        return PatchJudge.of(rows, state, neighbours=self.inference.neighbours)
+        usual = self.tensors[USUAL]["distance"]
+        return PatchJudge.of(rows, state, usual, neighbours=self.inference.neighbours)
 
     def refuse_known(self, kind: CorrectionKind, images: Sequence[CorrectedImage]) -> None:
         """Raise BlemishError for an image that is corrected already, or is given twice."""
@@ -155,7 +156,8 @@ def accepted_patches(judge: PatchJudge, patches: Floats, word: HeadWord | None, 
     """
     standard = judge.state.distance
     quiet = min(QUIET, from_unit_range(review) - BELOW) if 0 < review < 1 else QUIET
-    limit = standard.mean + quiet * standard.deviation
+    mean, deviation = judge.usual
+    limit = mean + (standard.mean + quiet * standard.deviation) * deviation
     loud = np.zeros(len(patches), np.bool_)
     if word is not None:
         loud = word.places > quiet
@@ -186,5 +188,5 @@ def known_scores(judge: PatchJudge, held: Tensors) -> list[float]:
     for number, image in enumerate(judge.state.validation):
         patches = held["far"][number].astype(np.float32)
         word = None if image.head is None else HeadWord(held["far_words"][number], image.head)
-        scores.append(judge.judged(patches, word).image)
+        scores.append(judge.judged(patches, word, places=held["far_places"][number]).image)
     return scores

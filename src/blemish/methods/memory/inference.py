@@ -18,19 +18,20 @@ from blemish.arrays import Box, Pixels, RgbImage
 from blemish.defect import Defect
 from blemish.images.decode import to_bytes
 from blemish.images.resize import resized, resized_map
-from blemish.images.tiling import Tiling, dense_maps, pad_to_multiple, planes
+from blemish.images.tiling import Tiling, dense_maps, planes
 from blemish.methods.capabilities import MayGate
 from blemish.methods.common.alignment import Alignment, Move, found_move, gray, moved
 from blemish.methods.common.scores import default_label
 from blemish.methods.contract import ImageFindings, Network, Networks
 from blemish.methods.memory.judging import HeadWord, Judgement, PatchJudge, word_of
 from blemish.methods.memory.scale import in_unit_range
-from blemish.methods.memory.settings import MemorySettings
+from blemish.methods.memory.settings import LEAST_SIDE, MemorySettings
 from blemish.methods.memory.state import MemoryState
 from blemish.regions.region import Region, defects_of, numbered, region_of, regions_above
 from blemish.regions.runs import RunLengthMask
 
-FEATURES, PATCHES, HEAD, REFERENCE = "features", "patches", "head", "reference"  # names of networks
+# Names of networks.
+FEATURES, PATCHES, USUAL, HEAD, REFERENCE = "features", "patches", "usual", "head", "reference"
 LOUD = 3.0  # deviations from which the head's word on a place stands alone around it
 HALO = 3  # places that far around
 NO_INPUT = np.zeros((1, 1, 1, 1), np.float32)  # networks that hold data ignore their input
@@ -38,16 +39,16 @@ Floats = NDArray[np.float32]
 
 
 class OpenedPatches:
-    """Keeps the judge by the patches of the network used last, so that it is prepared once."""
+    """Keeps the judge by the patches of the networks used last, so that it is prepared once."""
 
     def __init__(self) -> None:
         self._last: tuple[Network, PatchJudge] | None = None
 
-    def judge(self, network: Network, state: MemoryState, *, neighbours: int) -> PatchJudge:
-        last = self._last
+    def judge(self, networks: Networks, state: MemoryState, *, neighbours: int) -> PatchJudge:
+        last, network = self._last, networks[PATCHES]
         if last is None or last[0] is not network:
-            rows = network(NO_INPUT)
-            last = self._last = network, PatchJudge.of(rows, state, neighbours=neighbours)
+            rows, usual = network(NO_INPUT), networks[USUAL](NO_INPUT)
+            last = self._last = network, PatchJudge.of(rows, state, usual, neighbours=neighbours)
         return last[1]
 
 
@@ -80,6 +81,11 @@ class MemoryInference(MayGate):
     opened: OpenedPatches = field(default_factory=OpenedPatches, compare=False, repr=False)
 
     @property
+    def places(self) -> int:
+        """Places that are told apart; 1 where images keep their resolution."""
+        return 1 if self.size is None else (self.size // self.stride) ** 2
+
+    @property
     def streams(self) -> Literal["masks"] | None:
         return "masks" if self.tiles else None
 
@@ -101,11 +107,13 @@ class MemoryInference(MayGate):
         return self.threshold
 
     def output_shape(self, network: str, inputs: tuple[int, ...]) -> tuple[int | None, ...]:
-        """[B, D, h, w] of features, [M + N, D] of patches, [B, 2, h, w] of log odds, [1, 3, s, s]."""
+        """[B, D, h, w] of features, [M + N, D] of patches, [2, p], [B, 2, h, w] of log odds, [1, 3, s, s]."""
         if network == REFERENCE:
             return 1, 3, self.size, self.size
         if network == PATCHES:
             return None, self.dimensions
+        if network == USUAL:
+            return 2, self.places
         if network == HEAD:
             return inputs[0], 2, *inputs[2:]
         return inputs[0], self.dimensions, *(side // self.stride for side in inputs[2:])
@@ -128,7 +136,7 @@ class MemoryInference(MayGate):
         """Whitened features of each patch, [D, h, w], and the move back onto the image, if it was moved."""
         network = networks[FEATURES]
         if self.tiles is not None:
-            whole = pad_to_multiple(pixels, self.multiple)
+            whole = continued(pixels, self.multiple)
             return dense_maps(whole, network, self.tiles, count=self.dimensions), None
         assert self.size is not None
         image, move = square(pixels, self.size), None
@@ -156,7 +164,7 @@ class MemoryInference(MayGate):
 
     def judged(self, features: Floats, networks: Networks) -> Judgement:
         """Scores of each place, row by row, and of the image. features: [D, h, w]"""
-        judge = self.opened.judge(networks[PATCHES], self.state, neighbours=self.neighbours)
+        judge = self.opened.judge(networks, self.state, neighbours=self.neighbours)
         return judge.judged(patches_of(features), self.head_word(features, networks))
 
     def outlined(self, found: Judgement, size: tuple[int, ...]) -> Floats:
@@ -257,6 +265,12 @@ def strongest_place(values: Floats) -> Region:
 def patches_of(features: Floats) -> Floats:
     """Features of each patch, row by row. [D, h, w] → [h·w, D]"""
     return np.ascontiguousarray(features.reshape(len(features), -1).T)
+
+
+def continued(pixels: Pixels, multiple: int) -> Pixels:
+    """Image continued with its last pixels to sides that the network takes, multiples of `multiple`."""
+    down, right = (max(side + -side % multiple, LEAST_SIDE) - side for side in pixels.shape[:2])
+    return cv2.copyMakeBorder(pixels, 0, down, 0, right, cv2.BORDER_REPLICATE) if down or right else pixels
 
 
 def square(pixels: Pixels, size: int) -> RgbImage:

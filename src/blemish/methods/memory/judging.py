@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from blemish.methods.memory.nearest import PatchMemory
 from blemish.methods.memory.positives import Positives
-from blemish.methods.memory.scale import in_unit_range, standardised
+from blemish.methods.memory.scale import in_unit_range, standardised, unusual
 from blemish.methods.memory.state import MemoryState
 
 Floats = NDArray[np.float32]
@@ -43,22 +43,33 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class PatchJudge:
-    """Judges patches. memory: of good ones, those accepted last; positives: rejected ones"""
+    """Judges patches. memory: of good ones, those accepted last; positives: rejected ones
+
+    usual: mean and deviation of good images' distances at each place, [2, p], see `network.Usual`
+    """
 
     memory: PatchMemory
     positives: Positives
     state: MemoryState
+    usual: Floats
 
     @classmethod
-    def of(cls, rows: Floats, state: MemoryState, *, neighbours: int) -> PatchJudge:
+    def of(cls, rows: Floats, state: MemoryState, usual: Floats, *, neighbours: int) -> PatchJudge:
         """Judge by a bundle's patches. rows: good ones, and behind them the rejected, [M + N, D]"""
         memory = PatchMemory(np.ascontiguousarray(rows[: state.patches]), neighbours)
-        return cls(memory, Positives.beside(memory, rows[state.patches :]), state)
+        return cls(memory, Positives.beside(memory, rows[state.patches :]), state, usual)
 
-    def judged(self, patches: Floats, head: HeadWord | None) -> Judgement:
-        """Scores of an image's patches, and of the image. patches: [P, D]; head: None without one"""
+    def judged(
+        self, patches: Floats, head: HeadWord | None, *, places: NDArray[np.int32] | None = None
+    ) -> Judgement:
+        """Scores of an image's patches, and of the image.
+
+        patches: [P, D], all of them, or those of some places; head: None without one
+        places: numbers of these, row by row, [P]; None: all
+        """
         alarms = self.positives.alarms(patches)
-        by_memory = standardised(self.memory.distances(patches), self.state.distance)
+        deviations_here = unusual(self.memory.distances(patches), self.usual_at(places))
+        by_memory = standardised(deviations_here, self.state.distance)
         word = None if head is None else self.heard(patches, head)
         deviations = by_memory if word is None else np.maximum(by_memory, word.places)
         values = np.maximum(in_unit_range(deviations), alarms).astype(np.float32)
@@ -66,6 +77,11 @@ class PatchJudge:
         if word is None:
             return Judgement(values, image)
         return Judgement(values, image, np.maximum(in_unit_range(word.places), alarms).astype(np.float32))
+
+    def usual_at(self, places: NDArray[np.int32] | None) -> Floats:
+        """Usual distances at some places, [2, P]; at all of them, or [2, 1] where all are alike."""
+        alike = self.usual.shape[1] == 1
+        return self.usual if places is None or alike else self.usual[:, places]
 
     def heard(self, patches: Floats, head: HeadWord) -> HeadWord:
         """The head's word, silent where a patch is like one that was accepted."""
@@ -83,7 +99,8 @@ class PatchJudge:
     @property
     def silence_within(self) -> float:
         """Distance from an accepted patch within which the head has no say."""
-        return SILENCE * self.state.distance.mean
+        mean, deviation = self.usual.mean(axis=1)
+        return SILENCE * float(mean + self.state.distance.mean * deviation)
 
 
 def word_of(log_odds: Floats, state: MemoryState) -> HeadWord:

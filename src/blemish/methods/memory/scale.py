@@ -31,6 +31,14 @@ def standardised(values: Values, standard: Standard) -> Values:
     return (values - standard.mean) / standard.deviation
 
 
+def unusual(distances: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distances of an image's patches as deviations above what is usual at their places.
+
+    distances: [P]; usual: mean and deviation at each, [2, P], or everywhere, [2, 1]
+    """
+    return np.asarray((distances - usual[0]) / usual[1], np.float32)
+
+
 def in_unit_range(deviations: Values) -> Values:
     """Deviations as values in [0, 1], 1/2 at the mean of good images' highest; far above none are equal."""
     return 0.5 + 0.5 * deviations / (SOFTNESS + abs(deviations))  # type: ignore[return-value]

@@ -29,6 +29,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+# Pixels of mirrored image around each, cut off again behind the network, whose zeros at the edges would count
+# as unusual; a multiple of the deepest stride that a level has.
+FRAME = 32
+LEAST_SIDE = FRAME + 16  # of images that can be mirrored so far; a multiple of that stride
+
+
 class MemorySettings(PresetSettings):
     """Settings of the memory of good patches and of the head beside it."""
 
@@ -64,14 +70,14 @@ class MemorySettings(PresetSettings):
     """Stages whose maps are patches' features, by the names of a ResNet. The first sets how far patches lie
     apart: layer2 8 pixels, layer1 4, with four times as many patches.
     """
-    dimensions: int = Field(128, ge=2)
+    dimensions: int = Field(256, ge=2)
     """Dimensions that principal components leave of the features; each is brought to unit variance."""
     whitening_floor: float = Field(1.0, ge=0)
     """Share of the mean variance that is added to each component's before it is divided by, so that those
     that hardly vary on good parts are not all noise.
     """
 
-    size: Annotated[int | None, Group("Images")] = Field(256, ge=32)
+    size: Annotated[int | None, Group("Images")] = Field(256, ge=LEAST_SIDE)
     """Side in pixels of the square that images are resized to; null: images keep their resolution and are
     cut into tiles, as webs of a line-scan camera are.
     """

@@ -2,6 +2,6 @@
 
 from blemish.methods.memory.network.features import FeatureNetwork
 from blemish.methods.memory.network.head import DefectHead
-from blemish.methods.memory.network.patches import PatchCounts, Patches, Reference
+from blemish.methods.memory.network.patches import PatchCounts, Patches, Reference, Usual
 
-__all__ = ["DefectHead", "FeatureNetwork", "PatchCounts", "Patches", "Reference"]
+__all__ = ["DefectHead", "FeatureNetwork", "PatchCounts", "Patches", "Reference", "Usual"]

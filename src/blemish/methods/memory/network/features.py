@@ -1,24 +1,21 @@
 """Whitened features of patches: local means of a pretrained network's maps, projected and put together.
 
-Sources: Roth et al. 2022 (PatchCore), section 3.1, for the local means; Sandler et al. 2018 (MobileNetV2),
-section 6.2, for EfficientNet-Lite0's maps, which are the expansions behind its stages: these end in few
-channels without an activation. Projection and interpolation commute, so that each map is projected at its own
-resolution, with fewer channels to interpolate.
+Source: Roth et al. 2022 (PatchCore), section 3.1, for the local means. Projection and interpolation commute,
+so that each map is projected at its own resolution, with fewer channels to interpolate.
+Around the images is a frame of what they mirror, which is cut off again: networks pad with zeros, and at the
+edges of good images the features are then farther from all others than at most defects.
 Letters: B batch, C channels of all maps, D dimensions, H, W pixels, h, w places of the finest map, P patches.
 """
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
-from blemish.methods.memory.settings import MemorySettings
-from blemish.nn.backbones import LITE, backbone_stages
-from blemish.nn.efficientnet_lite import first_expansion
-from blemish.nn.resnets import STAGES
+from blemish.methods.common.encoder_reach import deepest_stride
+from blemish.methods.memory.settings import FRAME, MemorySettings
+from blemish.nn.backbones import backbone_stages
 
 
 class FeatureNetwork(nn.Module):
@@ -28,23 +25,16 @@ class FeatureNetwork(nn.Module):
         super().__init__()
         assert settings.backbone != "auto", "resolved before a network is built"
         self.levels = settings.levels
-        expands = settings.backbone == LITE
-        last = self.levels[-1]
         self.scale, self.stages, self.origin = backbone_stages(
             settings.backbone,
             settings.backbone_weights,
-            deepest=STAGES[STAGES.index(last) + 1] if expands else last,
+            deepest=self.levels[-1],
             setting="backbone_weights",
             original_strides=settings.backbone_strides == "original",
         )
-        self.expansions = nn.ModuleDict()
-        if expands:
-            behind = dict(zip(self.stages, list(self.stages.values())[1:], strict=False))
-            self.expansions.update({level: deepcopy(first_expansion(behind[level])) for level in self.levels})
-            del self.stages[list(self.stages)[-1]]
         self.eval()
         with torch.no_grad():
-            side = settings.multiple
+            side = 2 * FRAME
             self.channels = tuple(each.shape[1] for each in self.maps(torch.zeros(1, 3, side, side)))
         dimensions = min(settings.dimensions, sum(self.channels))
         self.projections = nn.ModuleList(
@@ -55,13 +45,13 @@ class FeatureNetwork(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """Local means of each level's map, the finest first. images: [B, 3, H, W] in [0, 1]"""
-        features = self.scale(images)
+        features = self.scale(functional.pad(images, (FRAME,) * 4, "reflect"))
         found = []
         for name, stage in self.stages.items():
             features = stage(features)
             if name in self.levels:
-                level = self.expansions[name](features) if name in self.expansions else features
-                found.append(F.avg_pool2d(level, 3, 1, 1, count_include_pad=False))
+                means = functional.avg_pool2d(features, 3, 1, 1)
+                found.append(without_frame(means, deepest_stride(name)))
         return found
 
     def unprojected(self, images: Tensor) -> Tensor:
@@ -81,7 +71,7 @@ class FeatureNetwork(nn.Module):
         """Maps interpolated to the resolution of the first."""
         first = maps[0]
         coarser = (
-            F.interpolate(level, scale_factor=2.0**number, mode="bilinear", align_corners=False)
+            functional.interpolate(level, scale_factor=2.0**number, mode="bilinear", align_corners=False)
             for number, level in enumerate(maps[1:], start=1)
         )
         return [first, *coarser]
@@ -95,3 +85,9 @@ class FeatureNetwork(nn.Module):
         first = self.projections[0]
         assert isinstance(first, nn.Conv2d) and first.bias is not None
         first.bias.copy_(-mean @ matrix)
+
+
+def without_frame(level: Tensor, stride: int) -> Tensor:
+    """Cut off the frame. level: [B, C, ·, ·], the map of framed images; stride: in pixels"""
+    edge = FRAME // stride
+    return level[:, :, edge:-edge, edge:-edge]

@@ -17,9 +17,9 @@ from torch import Tensor
 from blemish.arrays import Pixels
 from blemish.dataset.samples import Sample
 from blemish.images.photometric import photometric_jitter
-from blemish.images.tiling import pad_to_multiple, planes
+from blemish.images.tiling import planes
 from blemish.methods.contract import Trainer
-from blemish.methods.memory.inference import patches_of, square
+from blemish.methods.memory.inference import continued, patches_of, square
 from blemish.methods.memory.network.features import FeatureNetwork
 from blemish.methods.memory.settings import MemorySettings
 from blemish.methods.memory.training.coreset import coreset
@@ -72,8 +72,7 @@ def set_whitening(
 
 def network_input(pixels: Pixels, settings: MemorySettings) -> Tensor:
     """Image as the network takes it whole, [1, 3, H, W]."""
-    whole = pad_to_multiple(pixels, settings.multiple)
-    image = whole if settings.size is None else square(pixels, settings.size)
+    image = continued(pixels, settings.multiple) if settings.size is None else square(pixels, settings.size)
     return torch.from_numpy(planes(image))[None].contiguous(memory_format=torch.channels_last)
 
 

@@ -24,14 +24,22 @@ from blemish.methods.memory.inference import (
     HEAD,
     PATCHES,
     REFERENCE,
+    USUAL,
     MemoryInference,
     inference_from,
     patches_of,
     square,
 )
 from blemish.methods.memory.nearest import PatchMemory, highest
-from blemish.methods.memory.network import DefectHead, FeatureNetwork, PatchCounts, Patches, Reference
-from blemish.methods.memory.scale import in_unit_range, standard_of, standardised
+from blemish.methods.memory.network import (
+    DefectHead,
+    FeatureNetwork,
+    PatchCounts,
+    Patches,
+    Reference,
+    Usual,
+)
+from blemish.methods.memory.scale import in_unit_range, standard_of, standardised, unusual
 from blemish.methods.memory.settings import MemorySettings
 from blemish.methods.memory.state import KnownImage, MemoryState, Standard
 from blemish.methods.memory.training.good_patches import (
@@ -46,6 +54,7 @@ from blemish.methods.memory.training.regime import Regime, regime_of
 from blemish.methods.memory.training.store import FeatureStore
 from blemish.methods.memory.training.strangers import Highest, notes_on_strangers
 from blemish.methods.memory.training.targets import targets
+from blemish.methods.memory.training.usual import GoodDistances
 
 FAR = 64  # patches that are kept of each validation image
 UNKNOWN_STANDARD = Standard(mean=0.0, deviation=1.0)
@@ -67,11 +76,12 @@ def fit(dataset: Dataset, settings: MemorySettings, trainer: Trainer) -> Fitted:
 class FarPatches:
     """Highest patches of validation images. rows: [V, F, D]
 
-    words: deviations by the head, [V, F]; [V, 0] without one
+    words: deviations by the head, [V, F]; [V, 0] without one; places: of the patches, row by row, [V, F]
     """
 
     rows: NDArray[np.float16]
     words: NDArray[np.float32]
+    places: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -88,25 +98,31 @@ class MemoryTraining:
         good = collect(self.regime.good, self.store, self.settings)
         memory = PatchMemory(good.rows, self.settings.neighbours)
         own = self.judged_by_others(good, memory)
-        notes = (*self.regime.notes, *notes_on_strangers(self.regime.good, own))
+        farthest = [Highest.of(each) for each in own.maps]
+        notes = (*self.regime.notes, *notes_on_strangers(self.regime.good, farthest))
         for note in notes:
             self.trainer.note(note)
+        usual = own.usual()
+        by_others = [
+            float(unusual(each.ravel(), own.usual(without=number)).max())
+            for number, each in enumerate(() if self.regime.held_out else own.maps)
+        ]
         state = MemoryState(
             dimensions=self.dimensions,
             patches=len(good.rows),
             head=self.regime.learns_head,
-            distance=self.standard(own, memory),
+            distance=self.standard(by_others, memory, usual),
         )
         head = self.trained_head(memory) if state.head else None
         network = None if head is None else self.trainer.networks({HEAD: head})[HEAD]
         if network is not None:
             place, image = self.head_standards(network)
             state = state.model_copy(update={"place": place, "image": image})
-        modules = self.modules(good.rows, self.none_far, head)
+        modules = self.modules(good.rows, usual, self.none_far, head)
         validation, far = self.validation_patches(state, self.trainer.networks(modules))
         state = state.model_copy(update={"validation": validation, "far": far.rows.shape[1]})
-        modules = self.modules(good.rows, far, head)
-        threshold, curves = self.threshold(state, own, modules)
+        modules = self.modules(good.rows, usual, far, head)
+        threshold, curves = self.threshold(state, by_others, modules)
         return Fitted(
             modules=modules,
             class_names=self.dataset.class_names,
@@ -117,7 +133,7 @@ class MemoryTraining:
             memory=state,
             notes=(self.regime.sentence, *notes),
             dataset=self.regime.dataset,
-            held_out=tuple(self.held_out(good, head)),
+            held_out=tuple(self.held_out(good, own, head)),
         )
 
     # Features
@@ -159,24 +175,23 @@ class MemoryTraining:
 
     # Memory
 
-    def judged_by_others(self, good: GoodPatches, memory: PatchMemory) -> list[Highest]:
-        """Patch of each image of the memory that is farthest from those of the others.
-
-        Of a single image, that of each quarter.
-        """
+    def judged_by_others(self, good: GoodPatches, memory: PatchMemory) -> GoodDistances:
+        """Distances of each image to the patches of the others; of a single image, of its quarters."""
         samples = self.regime.good
         if len(samples) == 1:
             features = self.store.of(samples[0])
             inside = quarters(features)
             rows = patches_of(features)
-            return [
-                Highest.of(memory.distances(rows[inside == number], without=good.of([number]))[None])
+            maps = [
+                memory.distances(rows[inside == number], without=good.of([number]))[None]
                 for number in range(QUARTERS)
             ]
-        return [
-            Highest.of(self.distances(sample, memory, without=good.of([number])))
+            return GoodDistances(maps, by_place=False)
+        maps = [
+            self.distances(sample, memory, without=good.of([number]))
             for number, sample in enumerate(self.trainer.track(samples, "good images by the others"))
         ]
+        return GoodDistances(maps, by_place=self.settings.size is not None)
 
     def distances(
         self, sample: Sample, memory: PatchMemory, *, without: NDArray[np.bool_] | None = None
@@ -185,26 +200,32 @@ class MemoryTraining:
         features = self.store.of(sample)
         return memory.distances(patches_of(features), without=without).reshape(features.shape[1:])
 
-    def standard(self, own: Sequence[Highest], memory: PatchMemory) -> Standard:
-        """Standard of the distance: of good validation images, or of images by the patches of the others."""
-        held_out = self.regime.held_out
-        highest = [float(self.distances(each, memory).max()) for each in held_out]
-        return standard_of(np.array(highest or [each.distance for each in own]))
+    def standard(
+        self, by_others: Sequence[float], memory: PatchMemory, usual: NDArray[np.float32]
+    ) -> Standard:
+        """Standard of the highest deviations: of good validation images, or of images by the others."""
+        highest = [
+            float(unusual(self.distances(each, memory).ravel(), usual).max()) for each in self.regime.held_out
+        ]
+        return standard_of(np.array(highest or by_others))
 
     def modules(
-        self, rows: NDArray[np.float32], far: FarPatches, head: DefectHead | None
+        self, rows: NDArray[np.float32], usual: NDArray[np.float32], far: FarPatches, head: DefectHead | None
     ) -> dict[str, nn.Module]:
-        """Networks of a bundle. rows: good patches, [M, D]; far: of validation images"""
+        """Networks of a bundle. rows: good patches, [M, D]; usual: see `Usual`; far: of validation images"""
         images, count = far.rows.shape[:2]
         counts = PatchCounts(len(rows), images=images, far=count, far_words=far.words.shape[1])
         patches = Patches(counts, self.dimensions)
         patches.good.copy_(torch.from_numpy(rows))
         patches.far.copy_(torch.from_numpy(far.rows))
         patches.far_words.copy_(torch.from_numpy(far.words))
+        patches.far_places.copy_(torch.from_numpy(far.places))
+        kept = Usual(self.store.inference.places)
+        kept.distance.copy_(torch.from_numpy(usual))  # of a single image, all places alike
         learned = {} if head is None else {HEAD: head}
-        return {FEATURES: self.network, PATCHES: patches, **learned, **self.reference}
+        return {FEATURES: self.network, PATCHES: patches, USUAL: kept, **learned, **self.reference}
 
-    def held_out(self, good: GoodPatches, head: DefectHead | None) -> Iterator[HeldOut]:
+    def held_out(self, good: GoodPatches, own: GoodDistances, head: DefectHead | None) -> Iterator[HeldOut]:
         """Good images, all of which are in the memory, each with a memory without it."""
         if self.regime.held_out:
             return
@@ -212,7 +233,8 @@ class MemoryTraining:
         alone = len(good_images) == 1
         for number in range(0, len(good_images), -(-len(good_images) // MOST_HELD_OUT)):
             left_out = JUDGED_QUARTERS if alone else (number,)
-            yield HeldOut(good_images[number], self.modules(good.without(left_out), self.none_far, head))
+            rows, usual = good.without(left_out), own.usual(without=None if alone else number)
+            yield HeldOut(good_images[number], self.modules(rows, usual, self.none_far, head))
 
     # Head
 
@@ -247,14 +269,15 @@ class MemoryTraining:
 
     @property
     def none_far(self) -> FarPatches:
-        return FarPatches(np.zeros((0, 0, self.dimensions), np.float16), np.zeros((0, 0), np.float32))
+        rows = np.zeros((0, 0, self.dimensions), np.float16)
+        return FarPatches(rows, np.zeros((0, 0), np.float32), np.zeros((0, 0), np.int32))
 
     def validation_patches(
         self, state: MemoryState, networks: Networks
     ) -> tuple[tuple[KnownImage, ...], FarPatches]:
         """Validation images and their highest patches, for reports of later corrections."""
         inference = self.inference(state, threshold=0.5)
-        known, rows, words = [], [], []
+        known, rows, words, places = [], [], [], []
         for sample in self.regime.dataset.split("val"):
             if is_doubtful(sample):
                 continue
@@ -263,17 +286,20 @@ class MemoryTraining:
             chosen = highest(inference.judged(features, networks).places, FAR)
             rows.append(patches_of(features)[chosen].astype(np.float16))
             words.append(np.zeros(0, np.float32) if head is None else head.places[chosen])
+            places.append(chosen.astype(np.int32))
             image = None if head is None else head.image
             known.append(KnownImage(id=sample.id, defective=sample.is_defective, head=image))
         if not known:
             return (), self.none_far
         count = min(map(len, rows))
         return tuple(known), FarPatches(
-            np.stack([each[:count] for each in rows]), np.stack([each[:count] for each in words])
+            np.stack([each[:count] for each in rows]),
+            np.stack([each[:count] for each in words]),
+            np.stack([each[:count] for each in places]),
         )
 
     def threshold(
-        self, state: MemoryState, own: Sequence[Highest], modules: dict[str, nn.Module]
+        self, state: MemoryState, by_others: Sequence[float], modules: dict[str, nn.Module]
     ) -> tuple[float, SweptCurves]:
         """Value of the map from which a pixel is defective, and the curve that it was chosen by.
 
@@ -296,5 +322,5 @@ class MemoryTraining:
             return self.settings.threshold, SweptCurves()
         good = [
             inference.judged(self.store.of(sample), networks).image for sample in self.regime.held_out
-        ] or [float(in_unit_range(standardised(each.distance, state.distance))) for each in own]
+        ] or [float(in_unit_range(standardised(each, state.distance))) for each in by_others]
         return float(np.nextafter(np.float32(max(good)), np.float32(1))), SweptCurves()

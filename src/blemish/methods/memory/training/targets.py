@@ -15,7 +15,7 @@ from blemish.arrays import Pixels, Size
 from blemish.dataset.ignored import is_ignored
 from blemish.dataset.masks import annotation_masks
 from blemish.dataset.samples import Sample
-from blemish.images.tiling import pad_to_multiple
+from blemish.methods.memory.inference import continued
 from blemish.methods.memory.settings import MemorySettings
 
 GOOD, DEFECTIVE, UNKNOWN = 0, 1, -1
@@ -61,6 +61,6 @@ def box_mask(box_xyxy: Sequence[float], size: Size) -> NDArray[np.bool_]:
 def covered(mask: NDArray[np.bool_], places: tuple[int, ...], settings: MemorySettings) -> NDArray[np.bool_]:
     """Patches [h, w] that a mask [H, W] covers enough of; of a mask that is not empty at least one."""
     pixels: Pixels = mask.astype(np.uint8)
-    whole = pad_to_multiple(pixels, settings.multiple) if settings.size is None else pixels
+    whole = continued(pixels, settings.multiple) if settings.size is None else pixels
     shares = cv2.resize(whole.astype(np.float32), (places[1], places[0]), interpolation=cv2.INTER_AREA)
     return (shares > 0) & (shares >= min(COVERED, 0.5 * float(shares.max())))
