@@ -47,11 +47,11 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
         needs="Images of good parts; one is enough to begin with. Marks of any kind, labels, boxes or "
         "outlines, are learned from as soon as there are some.",
         gives="A map of how far each place is from what is good, outlines, and a verdict; no classes.",
-        cost="Training on 226 good images takes 44 s of processor time on one core. The speed of inspection "
-        "was not measured.",
+        cost="Training passes once over the images; a head takes minutes more. Time, memory and the speed of "
+        "inspection were not measured since images have a frame.",
         when="There are good parts and no defects yet, or few; kinds of defects that nobody has seen must "
-        "alarm; false alarms are to be corrected on the line. From good magnetic tiles alone, which differ "
-        "much, it was hardly better than chance: AUROC 0.68.",
+        "alarm; false alarms are to be corrected on the line. From good images alone its parts had an AUROC "
+        "of 0.95 on bottle caps, and of 0.77 on magnetic tiles, which differ much (validation images).",
     )
     settings_type = MemorySettings
     memory_type = MemoryState

@@ -19,7 +19,8 @@ from blemish.methods.memory.inference import continued
 from blemish.methods.memory.settings import MemorySettings
 
 GOOD, DEFECTIVE, UNKNOWN = 0, 1, -1
-COVERED = 0.1  # share of a patch from which it is defective, or half the most that any has
+# Share of a patch from which it is defective, or half the most that any has: a tenth made outlines too wide.
+COVERED = 0.5
 
 Targets = NDArray[np.int8]  # [h, w]
 
