@@ -7,7 +7,6 @@ QUICK = Quick(
         "preset": "tiny",
         "backbone_level": "layer1+layer2+layer3",
         "size": 192,
-        "dimensions": 128,
         "head_batch": 4,
         "head_steps": 200,
         "join_distance": 2,
