@@ -179,8 +179,8 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         typer.Option(
             "--alarms",
             metavar="NUMBER",
-            help="False findings of the class on an image, on average, that its threshold lets pass; 0.1 unless "
-            "given.",
+            help="False findings of the class on an image, on average, that its threshold lets pass; "
+            "0.1 unless given.",
         ),
     ] = None,
     seed: Seed = 0,

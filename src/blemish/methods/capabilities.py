@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 ALARMS = 0.1  # findings of an added class on an image without it, on average
 
+
 @dataclass(frozen=True)
 class Example:
     """Marked defect that a class is to be learned from.

@@ -272,8 +272,8 @@ class Addition:
         added = (
             f"Examples added to '{self.request.name}': {len(boxes)}."
             if self.extends
-            else f"'{self.request.name}' was added without training, from {len(boxes)} examples; the thresholds "
-            "of images, and what they cost, were found without it."
+            else f"'{self.request.name}' was added without training, from {len(boxes)} examples; the "
+            "thresholds of images, and what they cost, were found without it."
         )
         manifest = parent.model_copy(
             update={

@@ -68,15 +68,15 @@ def threshold_sentences(name: str, threshold: ClassThreshold | None) -> list[str
     if threshold.without:
         bound = proportion_bound(threshold.alarmed, threshold.without)
         lines.append(
-            f"'{name}' has a threshold of its own. With it, {threshold.alarmed} of {threshold.without} images "
-            f"without it show a finding (true share at most {100 * bound.upper95:.0f} %), {threshold.false} in "
-            "all; of training images, a part of the regions was looked at."
+            f"'{name}' has a threshold of its own. With it, {threshold.alarmed} of {threshold.without} "
+            f"images without it show a finding (true share at most {100 * bound.upper95:.0f} %), "
+            f"{threshold.false} in all; of training images, a part of the regions was looked at."
         )
     if threshold.left_out:
         bound = proportion_bound(threshold.found, threshold.left_out)
         lines.append(
-            f"Threshold of '{name}': of {threshold.left_out} left-out examples it lets {threshold.found} be found "
-            f"(true share {100 * bound.lower95:.0f} to {100 * bound.upper95:.0f} %), among "
+            f"Threshold of '{name}': of {threshold.left_out} left-out examples it lets "
+            f"{threshold.found} be found (true share {100 * bound.lower95:.0f} to {100 * bound.upper95:.0f} %), among "
             f"{threshold.false_left_out} findings that meet none on their {threshold.left_out_images} images."
         )
         if not threshold.found:

@@ -1,4 +1,4 @@
-"""Thresholds of added classes: what they let pass and find, by hand and in a bundle, with torch and without."""
+"""Thresholds of added classes: what they let pass and find, by hand and in a bundle, also without torch."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def test_no_source_has_more_false_findings_than_are_let_pass(kept, good, false, 
 
 
 def test_by_hand_and_left_out_examples_raise_it_without_being_lost():
-    good = tuple(np.array([0.1 * number]) for number in range(10))  # 0.9 is the highest, one of ten is let pass
+    good = tuple(
+        np.array([0.1 * number]) for number in range(10)
+    )  # one of ten, 0.9, is let pass
     hits = left_out((0.5, 0.9, 1.1), [], [], [])
     assert Evidence((), good, ()).cut(0.1, otherwise=0.3) == pytest.approx(0.8, abs=2e-3)
     evidence = Evidence((), good, hits)
@@ -161,7 +163,9 @@ def test_the_threshold_is_the_same_by_graphs(detector_and_bank, start, added):
     detector, bank = detector_and_bank
     graphs = {name: eager(plan) for name, plan in plans(detector, bank).items()}
     exported = Exported(graphs, {"bank": bank.to_bank().tensors(), ENROLLED: start})
-    assert METHOD.enrol(exported, manifest(detector), "fray", examples(), tune=True).threshold == added.threshold
+    assert (
+        METHOD.enrol(exported, manifest(detector), "fray", examples(), tune=True).threshold == added.threshold
+    )
 
 
 def test_good_parts_count_and_more_alarms_lower_the_threshold(detector_and_bank, start):

@@ -244,8 +244,8 @@ class ClassAddition:
             return []
         if not self.rows.way.tuned:
             return [
-                f"Tuning '{self.name}' on all regions of its examples' images found fewer left-out examples, so "
-                "it is left out."
+                f"Tuning '{self.name}' on all regions of its examples' images found fewer left-out "
+                "examples, so it is left out."
             ]
         return [
             f"'{self.name}' is tuned on all regions of its examples' images; the other classes stay as they "

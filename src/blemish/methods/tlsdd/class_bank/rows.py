@@ -175,7 +175,9 @@ class ClassRows:
         evidence = Evidence(
             kept=tuple(found_on(row, image, self.parts.settings)[1] for image in self.kept),
             good=tuple(found_on(row, image, self.parts.settings)[1] for image in self.good),
-            left_out=tuple(image for fold in folds for image in self.left_out(*fold)) if len(folds) > 1 else (),
+            left_out=tuple(image for fold in folds for image in self.left_out(*fold))
+            if len(folds) > 1
+            else (),
         )
         cut = evidence.cut(self.alarms, otherwise=HALF * level)
         return RowWay(tuned, level, cut, evidence.threshold(cut, confidence=self.threshold, tuned=tuned))

@@ -1,7 +1,7 @@
 """Background that added classes are told from: a mean over what training images show, and some of it.
 
-A row of `closed_form` is M⁻¹g, so that no region scores above √(zᵀM⁻¹z · gᵀM⁻¹g): those of the highest zᵀM⁻¹z, the
-leverage of a regression, are the ones that a class to come may be found in by mistake. Letters: R regions, F
+A row of `closed_form` is M⁻¹g, so that no region scores above √(zᵀM⁻¹z · gᵀM⁻¹g): those of the highest zᵀM⁻¹z,
+the leverage of a regression, are the ones that a class to come may be found in by mistake. Letters: R regions, F
 features, z those of a region and a 1, [F + 1].
 """
 
@@ -33,7 +33,9 @@ class Background:
     sample: BackgroundSample
 
 
-def background_of(parts: Parts, bank: ClassBank, images: Iterable[Pixels], generator: Generator) -> Background:
+def background_of(
+    parts: Parts, bank: ClassBank, images: Iterable[Pixels], generator: Generator
+) -> Background:
     """Background over the boxes that classes are looked for in.
 
     images: [H, W, 3], one or more; known defects on them count, since an added class is none of those
