@@ -54,9 +54,7 @@ def test_no_source_has_more_false_findings_than_are_let_pass(kept, good, false, 
 
 
 def test_by_hand_and_left_out_examples_raise_it_without_being_lost():
-    good = tuple(
-        np.array([0.1 * number]) for number in range(10)
-    )  # one of ten, 0.9, is let pass
+    good = tuple(np.array([0.1 * number]) for number in range(10))  # one of ten, 0.9, is let pass
     hits = left_out((0.5, 0.9, 1.1), [], [], [])
     assert Evidence((), good, ()).cut(0.1, otherwise=0.3) == pytest.approx(0.8, abs=2e-3)
     evidence = Evidence((), good, hits)

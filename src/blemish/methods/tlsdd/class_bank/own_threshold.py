@@ -1,8 +1,8 @@
 """Threshold of an added class: the IoU that its row must predict of a region for it to be a defect.
 
 It is chosen on what is not the class (regions kept of training images, good parts, and the examples' own
-images, by rows made without them) such that little of it is found, and on the examples that were left out. All
-scores are predicted IoUs. Letters: R regions, F features, Z stands for F + 1.
+images, by rows made without them) such that little of it is found, and on the examples that were left out.
+All scores are predicted IoUs. Letters: R regions, F features, Z stands for F + 1.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Background that added classes are told from: a mean over what training images show, and some of it.
 
-A row of `closed_form` is M⁻¹g, so that no region scores above √(zᵀM⁻¹z · gᵀM⁻¹g): those of the highest zᵀM⁻¹z,
-the leverage of a regression, are the ones that a class to come may be found in by mistake. Letters: R regions, F
-features, z those of a region and a 1, [F + 1].
+A row of `closed_form` is M⁻¹g, so that no region scores above √(zᵀM⁻¹z · gᵀM⁻¹g): those of the highest
+zᵀM⁻¹z, the leverage of a regression, are the ones that a class to come may be found in by mistake. Letters: R
+regions, F features, z those of a region and a 1, [F + 1].
 """
 
 from __future__ import annotations
