@@ -77,7 +77,8 @@ def threshold_sentences(name: str, threshold: ClassThreshold | None) -> list[str
         lines.append(
             f"Threshold of '{name}': of {threshold.left_out} left-out examples it lets "
             f"{threshold.found} be found (true share {100 * bound.lower95:.0f} to "
-            f"{100 * bound.upper95:.0f} %), among {threshold.false_left_out} findings that meet none on their {threshold.left_out_images} images."
+            f"{100 * bound.upper95:.0f} %), among {threshold.false_left_out} findings that "
+            f"meet none on their {threshold.left_out_images} images."
         )
         if not threshold.found:
             lines.append(
