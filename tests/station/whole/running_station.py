@@ -23,7 +23,7 @@ from blemish.station import Client
 from blemish.station.layout import LineFolder, StationFolder
 
 PASSWORD = "correct horse battery"
-SECONDS = 300.0  # for anything to happen, on a machine that others use too
+SECONDS = 500.0  # for anything to happen, on a machine that others use too
 BLEMISH = [sys.executable, "-c", "from blemish.cli.main import run; run()"]
 LONG = bool(os.environ.get("BLEMISH_STATION_LONG"))
 Found = TypeVar("Found")
@@ -123,9 +123,9 @@ def drop(image: Path | bytes, folder: Path, name: str) -> None:
     draft.rename(target)
 
 
-def big_picture() -> bytes:
-    """PNG of 12800×8192 gray pixels with a scratch."""
-    pixels = np.full((12800, 8192), 120, np.uint8)
+def big_picture(height: int, width: int) -> bytes:
+    """PNG of gray pixels with a scratch that only a large picture has room for."""
+    pixels = np.full((height, width), 120, np.uint8)
     cv2.line(pixels, (6200, 3976), (6320, 4056), 250, 3)
     return cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
 

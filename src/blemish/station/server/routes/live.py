@@ -88,6 +88,7 @@ class LiveView:
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)  # one may have ended by itself meanwhile
         with suppress(RuntimeError):
             await self.websocket.close(AWAY if self.ended else 1000)
         for fault in [task.exception() for task in done]:  # a page that has gone may end two of them
