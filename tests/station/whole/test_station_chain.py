@@ -33,8 +33,7 @@ from tests.station.whole.running_station import (
     wait_for,
 )
 
-# The tiny bundle looks at every pixel: a third of the picture takes a third of the time.
-WIDTH, HEIGHT = 8192, 12800 if LONG else 4160
+WIDTH, HEIGHT = 8192, 12800
 BOX = [6200, 3976, 6320, 4056]
 LOTS = ("lot-a", "lot-b", "lot-c", "lot-d")
 
@@ -73,11 +72,26 @@ class Chain:
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Iterator[Chain]:
+def first_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bundle of TL-SDD, which takes classes: trained in the long form, else with weights that were drawn."""
+    if not LONG:
+        drawn: Path = request.getfixturevalue("parent")
+        return drawn
+    from blemish.methods.quick import quick_of
+    from blemish.workflows.train import train_bundle
+
+    data: Dataset = request.getfixturevalue("tiny_dataset")
+    settings = {**quick_of("tlsdd").overfit, "device": "cpu", "precision": "fp32"}
+    run = tmp_path_factory.mktemp("first") / "run"
+    return train_bundle("tlsdd", data.root, run, settings=settings, plan=False, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory, first_bundle: Path) -> Iterator[Chain]:
     root = tmp_path_factory.mktemp("chain")
     (root / "parts").mkdir()
     source = FolderSource(path=root / "parts", renamed=True)
-    settings = add_line(root / "station", "press", bundle=tiny_bundle, source=source)
+    settings = add_line(root / "station", "press", bundle=first_bundle, source=source)
     assert settings.bundle is not None
     with running(root / "station") as station, admin_of(station) as admin:
         number = admin.line("press").id

@@ -113,8 +113,8 @@ def test_every_process_is_killed_in_turn_and_the_record_is_whole(
     database = request.getfixturevalue("new_database") if engine == "postgresql" else None
     root, parts, generator = tmp_path / "station", tmp_path / "parts", random.Random(11)
     parts.mkdir()
-    line = new_line(root, source=FolderSource(path=parts, renamed=True, after="delete"))
     bundle = add_bundle(StationFolder(root), tiny_bundle).name
+    line = new_line(root, bundle=bundle, source=FolderSource(path=parts, renamed=True, after="delete"))
     options = ["--database", database] if database else []
     with running(root, *options, program=PROGRAM) as station, admin_of(station) as admin:
         token = admin.request("POST", "/tokens", json={"name": "load", "role": "engineer"})["secret"]
@@ -129,8 +129,8 @@ def test_every_process_is_killed_in_turn_and_the_record_is_whole(
                 each.end()
         wait_for(lambda: not any(parts.glob("*.png")), "every part to be recorded")
         wait_for(lambda: admin.line("L1").fields["behind"] == 0, "the record to be complete")
-        stored = {each.serial: each.seq for each in admin.inspections(limit=500)}
-        every = Counter(each.serial for each in admin.inspections(limit=500))
+        stored = {each.serial: each.seq for each in admin.inspections(limit=200)}
+        every = Counter(each.serial for each in admin.inspections(limit=200))
         classes = Counter(each["name"] for each in admin.pages("/classes"))
         wait_for(lambda: not {"queued", "running"} & set(job_states(admin).values()), "the jobs to end")
         jobs = job_states(admin)

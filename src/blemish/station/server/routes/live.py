@@ -89,9 +89,10 @@ class LiveView:
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)  # one may have ended by itself meanwhile
-        with suppress(RuntimeError):
+        faults = [task.exception() for task in done]  # a page that has gone may end two of them
+        with suppress(RuntimeError, WebSocketDisconnect):
             await self.websocket.close(AWAY if self.ended else 1000)
-        for fault in [task.exception() for task in done]:  # a page that has gone may end two of them
+        for fault in faults:
             if fault is not None:
                 raise fault
 

@@ -1,0 +1,85 @@
+"""Retention: where the disk fills up, images go, oldest first; rows never do, nor what people have named.
+
+From 85 % on those of the drawn share of OK parts, from 95 % on any that nobody needs. An image is needed where a
+person has annotated it or reviewed its part, where a data set, a class of the catalogue or the audit names it,
+and until `keep_until`. Its row stays, and says that the pixels are kept no longer.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from blemish.station.database.base import utc_now
+from blemish.station.database.labels import AnnotationSetRow, DatasetItemRow, DefectClassRow, ReviewRow
+from blemish.station.database.parts import ImageRow, InspectionRow
+from blemish.station.database.writer import Writer
+from blemish.station.layout import StationFolder
+
+log = logging.getLogger("blemish.station")
+FULL, VERY_FULL = 0.85, 0.95
+SAMPLE = "sample"  # kept because it was drawn among the OK parts
+BATCH = 200  # images of a transaction
+
+
+def used_share(folder: Path) -> float:
+    """Share of a folder's disk that is taken, in [0, 1]."""
+    found = shutil.disk_usage(folder)
+    return 1 - found.free / found.total
+
+
+def make_room(writer: Writer, station: StationFolder, *, used: Callable[[Path], float] = used_share) -> int:
+    """Remove images while the disk is too full and there are some to remove; returns their number.
+
+    used: gives the share of the folder's disk that is taken
+    """
+    removed = 0
+    while (share := used(station.root)) >= FULL:
+        batch = writer.write(lambda session: given_up(session, only_samples=share < VERY_FULL))
+        for image, file in batch:
+            (station.images / file).unlink(missing_ok=True)
+            station.tile_file(image).unlink(missing_ok=True)
+        removed += len(batch)
+        if len(batch) < BATCH:
+            break
+    if removed:
+        log.warning("the disk is %.0f %% full: %d images are kept no longer", 100 * share, removed)
+    return removed
+
+
+def given_up(session: Session, *, only_samples: bool) -> Sequence[tuple[str, str]]:
+    """Note of the oldest images that nobody needs that they are not kept; returns their ids and files."""
+    rows = unneeded(session, utc_now(), only_samples=only_samples)
+    found = [(row.id, row.file or "") for row in rows]
+    for row in rows:
+        row.file, row.tiles = None, "none"
+    return found
+
+
+def unneeded(session: Session, now: datetime, *, only_samples: bool) -> Sequence[ImageRow]:
+    """Oldest images that are kept and that nobody needs, a batch of them."""
+    parts = select(InspectionRow.id).where(InspectionRow.image_id == ImageRow.id)
+    named = (
+        select(AnnotationSetRow.id).where(AnnotationSetRow.image_id == ImageRow.id),
+        select(DatasetItemRow.id).where(DatasetItemRow.image_id == ImageRow.id),
+        select(DefectClassRow.id).where(
+            or_(DefectClassRow.example_id == ImageRow.id, DefectClassRow.counter_example_id == ImageRow.id)
+        ),
+        parts.where(InspectionRow.audit),
+        parts.join(ReviewRow, ReviewRow.inspection_id == InspectionRow.id),
+    )
+    oldest = select(func.min(InspectionRow.id)).where(InspectionRow.image_id == ImageRow.id)
+    query = select(ImageRow).where(
+        ImageRow.file.is_not(None),
+        or_(ImageRow.keep_until.is_(None), ImageRow.keep_until <= now),
+        *(~each.exists() for each in named),
+    )
+    if only_samples:
+        query = query.where(ImageRow.kept_because == SAMPLE)
+    return session.scalars(query.order_by(oldest.scalar_subquery()).limit(BATCH)).all()
