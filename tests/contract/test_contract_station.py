@@ -1,4 +1,4 @@
-"""What a line of a station records of every method's bundle replays to the same bytes, and a changed byte is named.
+"""What a station's line records of every method replays to the same bytes, and a changed byte is named.
 
 `make test-station` replays more: BLEMISH_STATION_REPLAYS=1000 decisions of each method.
 """

@@ -1,8 +1,8 @@
 """Retention: where the disk fills up, images go, oldest first; rows never do, nor what people have named.
 
-From 85 % on those of the drawn share of OK parts, from 95 % on any that nobody needs. An image is needed where a
-person has annotated it or reviewed its part, where a data set, a class of the catalogue or the audit names it,
-and until `keep_until`. Its row stays, and says that the pixels are kept no longer.
+From 85 % on those of the drawn share of OK parts, from 95 % on any that nobody needs; never while 50 GB are
+free. An image is needed where a person has annotated it or reviewed its part, where a data set, a class or the
+audit names it, and until `keep_until`. Its row stays, and says that the pixels are kept no longer.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from blemish.station.layout import StationFolder
 
 log = logging.getLogger("blemish.station")
 FULL, VERY_FULL = 0.85, 0.95
+ENOUGH_BYTES = 50e9  # a large disk is not full at 85 %
 SAMPLE = "sample"  # kept because it was drawn among the OK parts
 BATCH = 200  # images of a transaction
 
 
 def used_share(folder: Path) -> float:
-    """Share of a folder's disk that is taken, in [0, 1]."""
+    """Share of a folder's disk that is taken, in [0, 1], as `df` has it; 0 while there is room enough."""
     found = shutil.disk_usage(folder)
-    return 1 - found.free / found.total
+    return 0.0 if found.free >= ENOUGH_BYTES else found.used / (found.used + found.free)
 
 
 def make_room(writer: Writer, station: StationFolder, *, used: Callable[[Path], float] = used_share) -> int:

@@ -1,4 +1,4 @@
-"""Jobs by the real commands: train, evaluate, export, cancel; and a training that is killed gives the same weights.
+"""Jobs by the real commands: train, evaluate, export, cancel; a killed training gives the same weights.
 
 `make test-station` gives ten kills, and exports: BLEMISH_STATION_LONG=1.
 """

@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra 'station'")
 
 from tests.cli.tlsdd_bundles import make_bundle, parent
+from tests.station.browser.conftest import browser
 from tests.station.server.conftest import new_database, postgres
 
-__all__ = ["make_bundle", "new_database", "parent", "postgres"]
+__all__ = ["browser", "make_bundle", "new_database", "parent", "postgres"]

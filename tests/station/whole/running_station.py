@@ -85,15 +85,17 @@ class RunningStation:
 
 
 @contextmanager
-def running(root: Path, *options: str, program: Sequence[str] = BLEMISH) -> Iterator[RunningStation]:
+def running(
+    root: Path, *options: str, program: Sequence[str] = BLEMISH, command: str = "run"
+) -> Iterator[RunningStation]:
     """Run a station until the end of the block, and see it end by itself on SIGTERM.
 
-    program: the command line, or a test's form of it
+    program: the command line, or a test's form of it; command: run or demo
     """
     port, console = free_port(), root.with_name(f"{root.name}-console.txt")
     with console.open("ab") as out:
-        command = [*program, "station", "run", str(root), "--port", str(port), *options]
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+        words = [*program, "station", command, str(root), "--port", str(port), *options]
+        process = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT)
     station = RunningStation(StationFolder(root), process, port, console)
     try:
         wait_for(lambda: station.answers() or process.poll() is not None, "the server")

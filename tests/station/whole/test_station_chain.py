@@ -62,13 +62,9 @@ class Chain:
             self.classes[name] = self.client.request("POST", "/classes", json=body)["id"]
         return self.classes[name]
 
-    def annotate(self, sha256: str, *shapes: tuple[str, dict[str, Any]], version: int = 0) -> list[Any]:
-        """Write a version of an image's annotations, and read them back."""
-        items = [{"class_id": self.class_id(name), "shape": shape} for name, shape in shapes]
-        path = f"/images/{sha256}/annotations"
-        self.client.request("PUT", path, json={"items": items}, headers={"If-Match": f'"{version}"'})
-        found: list[Any] = self.client.request("GET", path)["items"]
-        return found
+    def annotate(self, sha256: str, *shapes: tuple[str, dict[str, Any]]) -> list[Any]:
+        """Annotate an image by names of classes."""
+        return annotate(self.client, sha256, *((self.class_id(name), shape) for name, shape in shapes))
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +189,15 @@ def until_it_runs(chain: Chain, bundle: str) -> None:
         lambda: (live := chain.client.line("press").fields["live"]) and live["bundle"] == bundle,
         f"the line to run {bundle}",
     )
+
+
+def annotate(client: Client, sha256: str, *shapes: tuple[int, dict[str, Any]]) -> list[Any]:
+    """Write the first version of an image's annotations, by numbers of classes, and read them back."""
+    items = [{"class_id": number, "shape": shape} for number, shape in shapes]
+    path = f"/images/{sha256}/annotations"
+    client.request("PUT", path, json={"items": items}, headers={"If-Match": '"0"'})
+    found: list[Any] = client.request("GET", path)["items"]
+    return found
 
 
 def shapes_of(sample: Sample) -> list[tuple[str, dict[str, Any]]]:
