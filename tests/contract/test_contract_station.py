@@ -96,7 +96,7 @@ def test_a_line_s_decisions_replay_and_a_changed_byte_is_named(recorded: Recorde
         assert {each.line for each in recorded.replayed(file).findings} == set(range(1, REPLAYS + 1))
         assert "decision" in " ".join(map(str, recorded.replayed(file).findings))
 
-    image = next(recorded.images.rglob(f"{recorded.docs[0]['record']['image_sha256']}.png"))
+    image = next(recorded.images.rglob(f"{recorded.docs[0]['image_sha256']}.png"))
     with changed(image, flipped(image.read_bytes(), at=-20)):
         assert {each.line for each in recorded.replayed(file).findings} == {1}
 

@@ -1,8 +1,8 @@
 """Retention: where the disk fills up, images go, oldest first; rows never do, nor what people have named.
 
 From 85 % on those of the drawn share of OK parts, from 95 % on any that nobody needs; never while 50 GB are
-free. An image is needed where a person has annotated it or reviewed its part, where a data set, a class or the
-audit names it, and until `keep_until`. Its row stays, and says that the pixels are kept no longer.
+free. An image is needed where a person has annotated it or reviewed its part, where a data set, a class or
+the audit names it, and until `keep_until`. Its row stays, and says that the pixels are kept no longer.
 """
 
 from __future__ import annotations

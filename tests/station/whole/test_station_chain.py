@@ -22,7 +22,6 @@ from blemish.station.add_line import add_line
 from blemish.station.client import StationError
 from blemish.station.line.settings import FolderSource
 from tests.station.whole.running_station import (
-    LONG,
     RunningStation,
     admin_of,
     big_picture,
@@ -65,21 +64,6 @@ class Chain:
     def annotate(self, sha256: str, *shapes: tuple[str, dict[str, Any]]) -> list[Any]:
         """Annotate an image by names of classes."""
         return annotate(self.client, sha256, *((self.class_id(name), shape) for name, shape in shapes))
-
-
-@pytest.fixture(scope="module")
-def first_bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bundle of TL-SDD, which takes classes: trained in the long form, else with weights that were drawn."""
-    if not LONG:
-        drawn: Path = request.getfixturevalue("parent")
-        return drawn
-    from blemish.methods.quick import quick_of
-    from blemish.workflows.train import train_bundle
-
-    data: Dataset = request.getfixturevalue("tiny_dataset")
-    settings = {**quick_of("tlsdd").overfit, "device": "cpu", "precision": "fp32"}
-    run = tmp_path_factory.mktemp("first") / "run"
-    return train_bundle("tlsdd", data.root, run, settings=settings, plan=False, quiet=True)
 
 
 @pytest.fixture(scope="module")

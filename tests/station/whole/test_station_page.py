@@ -37,11 +37,11 @@ PICTURES = os.environ.get("BLEMISH_PICTURES")
 
 
 @pytest.fixture
-def station(tmp_path: Path, parent: Path) -> Iterator[RunningStation]:
+def station(tmp_path: Path, first_bundle: Path) -> Iterator[RunningStation]:
     """A running station whose line "press" watches a folder and keeps every image."""
     (tmp_path / "parts").mkdir()
     source = FolderSource(path=tmp_path / "parts", renamed=True)
-    settings = add_line(tmp_path / "station", "press", bundle=parent, source=source)
+    settings = add_line(tmp_path / "station", "press", bundle=first_bundle, source=source)
     with running(tmp_path / "station") as opened:
         write_settings(opened.line(), settings.model_copy(update={"keep": Keep(ok_share=1.0)}))
         yield opened
