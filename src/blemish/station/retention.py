@@ -11,11 +11,13 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from blemish.station.database.audit import STATION, record
 from blemish.station.database.base import utc_now
 from blemish.station.database.labels import AnnotationSetRow, DatasetItemRow, DefectClassRow, ReviewRow
 from blemish.station.database.parts import ImageRow, InspectionRow
@@ -35,31 +37,36 @@ def used_share(folder: Path) -> float:
     return 0.0 if found.free >= ENOUGH_BYTES else found.used / (found.used + found.free)
 
 
-def make_room(writer: Writer, station: StationFolder, *, used: Callable[[Path], float] = used_share) -> int:
+def make_room(
+    writer: Writer, station: StationFolder, key: bytes, *, used: Callable[[Path], float] = used_share
+) -> int:
     """Remove images while the disk is too full and there are some to remove; returns their number.
 
-    used: gives the share of the folder's disk that is taken
+    key: of the audit trail, which names them; used: gives the share of the folder's disk that is taken
     """
     removed = 0
     while (share := used(station.root)) >= FULL:
-        batch = writer.write(lambda session: given_up(session, only_samples=share < VERY_FULL))
-        for image, file in batch:
+        batch = writer.write(partial(given_up, key=key, share=share))
+        for image, file in batch.items():
             (station.images / file).unlink(missing_ok=True)
             station.tile_file(image).unlink(missing_ok=True)
         removed += len(batch)
         if len(batch) < BATCH:
             break
     if removed:
-        log.warning("the disk is %.0f %% full: %d images are kept no longer", 100 * share, removed)
+        log.warning("the disk is too full: %d images are kept no longer", removed)
     return removed
 
 
-def given_up(session: Session, *, only_samples: bool) -> Sequence[tuple[str, str]]:
-    """Note of the oldest images that nobody needs that they are not kept; returns their ids and files."""
-    rows = unneeded(session, utc_now(), only_samples=only_samples)
-    found = [(row.id, row.file or "") for row in rows]
+def given_up(session: Session, *, key: bytes, share: float) -> dict[str, str]:
+    """Note that the oldest images which nobody needs are not kept; returns their files by their ids."""
+    rows = unneeded(session, utc_now(), only_samples=share < VERY_FULL)
+    found = {row.id: row.file or "" for row in rows}
     for row in rows:
         row.file, row.tiles = None, "none"
+    if found:
+        why = f"the disk is {share:.0%} full"
+        record(session, key, STATION, "image.remove", "image", after={"images": list(found)}, why=why)
     return found
 
 

@@ -75,7 +75,9 @@ def test_images_that_nobody_has_named_go(
 ) -> None:
     for kind, image in parts.items():
         mark_as(either, image["sha256"], "sample" if kind.startswith("sample") else kind)
-    number = make_room(either.station.writer, either.station.folder, used=lambda _: used)
+    number = make_room(
+        either.station.writer, either.station.folder, either.station.audit_key, used=lambda _: used
+    )
     assert number == len(gone)
     assert kept(either, parts) == set(KINDS) - gone
     assert either.viewer.get("/inspections").json()["items"], "rows stay"
@@ -101,9 +103,13 @@ def test_it_stops_where_there_is_room_again_and_the_record_stays_whole(bench: Be
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retention, "BATCH", 1)
-        assert make_room(bench.station.writer, folder, used=used) == 3
+        assert make_room(bench.station.writer, folder, bench.station.audit_key, used=used) == 3
     assert [file.is_file() for file in files] == [False, False, False, True, True], "the oldest went"
     again = line.part("NG", pixels=np.zeros((8, 8), np.uint8))
     bench.ingest()
     assert bench.viewer.get(f"/images/{again['image']['sha256']}/original").status_code == 200
+    removed = bench.admin.get("/audit", params={"action": "image.remove"}).json()["items"]
+    assert [each["after"]["images"] for each in reversed(removed)] == [
+        [record["image"]["sha256"]] for record in records[:3]
+    ]
     assert not check_station(folder.root).faults
