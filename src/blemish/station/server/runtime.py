@@ -125,16 +125,12 @@ def beside(station: Station) -> Callable[[FastAPI], AbstractAsyncContextManager[
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         take_in_lines(station)
         publish_all(station)
-        make_room_here = partial(make_room, station.writer, station.folder, station.audit_key)
+        retention = partial(make_room, station.writer, station.folder, station.audit_key)
         repeated = [
             Repeated("ingest", lambda: ingest_all(station), INGEST_SECONDS),
             Repeated("look-out", lambda: take_in_lines(station), LOOK_SECONDS),
             Repeated("jobs", Runner(station).tend, JOB_SECONDS),
-            Repeated(
-                "retention",
-                partial(make_room, station.writer, station.folder, station.audit_key),
-                ROOM_SECONDS,
-            ),
+            Repeated("retention", retention, ROOM_SECONDS),
         ]
         for each in repeated:
             each.thread.start()
