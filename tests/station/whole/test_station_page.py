@@ -85,10 +85,9 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=Path(PICTURES) / f"chain-{name}.png")
 
 
-def opened_part(
-    page: Page, station: RunningStation, part: dict[str, Any], x: float, y: float, zoom: int
-) -> None:
-    page.goto(f"{station.address}/#/parts/{part['id']}?x={x}&y={y}&zoom={zoom}")
+def opened_part(page: Page, part: dict[str, Any], place: tuple[int, int], zoom: int) -> None:
+    """Open a place of a part. place: (x, y) in the middle of the screen"""
+    show(page, f"parts/{part['id']}?x={place[0]}&y={place[1]}&zoom={zoom}")
     page.reload()  # the view of the address holds when a part is opened
     ready(page)
 
