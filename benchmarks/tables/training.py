@@ -49,8 +49,9 @@ BASE_SEED = 0
 # Settings added since version 0.1, each with the value by which training is as it was.
 SINCE_0_1: Mapping[str, Any] = {
     "bits": None, "rare_below": 20, "fine_tune_boxes": None, "kept_side": 224, "kept_box": 16,
-    "linear_strength": 1.0, "image_score_images": 30, "log_scale": False, "centred": False,
-    "background_init": "random", "prototype_offsets": False, "linear_head": False,
+    "linear_strength": 1.0, "image_score_images": 30, "image_score_steps": 150,
+    "log_scale": False, "centred": False, "background_init": "random", "prototype_offsets": False,
+    "linear_head": False,
     **LEGACY["tlsdd"], **LEGACY["medetection"],
 }  # fmt: skip
 BASES = "bases"  # folder beside the tables, as these share them

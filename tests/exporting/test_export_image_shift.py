@@ -15,7 +15,7 @@ from blemish.exporting.request import ExportRequest
 from blemish.exporting.run import export_bundle
 from blemish.inspector.loading import inspector_of
 from blemish.methods.common.image_head import NAME
-from blemish.nn.image_head import new_image_head
+from blemish.nn.image_head import ImageHead
 from blemish.progress import Reporter
 from blemish.training.manifest import state_of
 from tests.methods.tlsdd.graphs import lively
@@ -27,8 +27,8 @@ SIZES = ((40, 57), (33, 80), (64, 64))
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     detector, bank = lively(classes=2, backbone="efficientnet-lite0", proposals_test=20)
-    head = new_image_head()
-    torch.nn.init.normal_(head.output.weight, std=0.3)
+    head = ImageHead()
+    torch.nn.init.normal_(head.cells.output.weight, std=0.3)
     manifest = Manifest(
         method="tlsdd",
         class_names=("scratch", "spot"),

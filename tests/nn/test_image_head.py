@@ -1,96 +1,85 @@
-"""Image heads: pooled features of a frozen encoder, and a logistic regression that SciPy agrees with."""
+"""Image heads: log odds of cells and of whole images, and their loss."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from scipy.optimize import minimize
+from torch.nn import functional
 
-from blemish.methods.common.folds import FOLDS, stratified_folds
-from blemish.nn.image_head import fit_image_head, fitted_weights, new_image_head
+from blemish.nn.image_head import CELL, UNKNOWN, ImageHead, head_loss
 
 
-def test_log_odds_are_those_of_the_features_and_gray_is_three_equal_channels() -> None:
+@pytest.fixture
+def head() -> ImageHead:
     torch.manual_seed(0)
-    head = new_image_head().eval()
-    gray = torch.rand(2, 1, 64, 64)
+    head = ImageHead().eval()
+    for parameter in (*head.cells.cells.parameters(), *head.cells.output.parameters()):
+        torch.nn.init.normal_(parameter, std=0.3)
+    return head
+
+
+def test_gray_is_three_equal_channels_and_each_image_stands_by_itself(head: ImageHead) -> None:
+    gray = torch.rand(3, 1, 64, 64)
     with torch.inference_mode():
         found = head(gray)
-        assert found.shape == (2, 1)
+        assert found.shape == (3, 1)
         assert torch.allclose(found, head(gray.expand(-1, 3, -1, -1)), atol=1e-5)
-        features = head.features(gray)
-        assert torch.allclose(found, features @ head.output.weight.T + head.output.bias, atol=1e-4)
-        moved = torch.cat([gray[1:], gray[:1]])
-        assert torch.allclose(head(moved), found.flip(0), atol=1e-5), "each image by itself"
-    assert features.shape[1] == 3 * (24 + 40 + 112)
-    assert not any(each.requires_grad for each in head.features.parameters())
+        assert torch.allclose(head(gray.roll(1, 0)), found.roll(1, 0), atol=1e-5)
 
 
-def test_an_image_turned_by_half_has_the_same_features_which_are_the_mean_of_both() -> None:
-    features = new_image_head().eval().features
+def test_an_image_turned_by_half_has_the_mean_log_odds_of_both(head: ImageHead) -> None:
     image = torch.rand(1, 1, 64, 64)
     with torch.inference_mode():
-        found, turned = features(image), features(image.flip(2, 3))
-        assert torch.allclose(found, turned, atol=1e-5)
-        assert not torch.allclose(found, features(image.flip(3)), atol=1e-3), "a mirror image is another"
-        apart = [features.pooled(each) for each in (image, torch.rot90(image, 2, (2, 3)))]
-        assert torch.allclose(found, torch.stack(apart).mean(0), atol=1e-5)
+        found = head(image)
+        assert torch.allclose(found, head(torch.rot90(image, 2, (2, 3))), atol=1e-5)
+        assert not torch.allclose(found, head(image.flip(3)), atol=1e-3), "a mirror image is another"
+        apart = [head.cells(head.first_maps(each))[1] for each in (image, torch.rot90(image, 2, (2, 3)))]
+        assert torch.allclose(found[:, 0], torch.stack(apart).mean(0), atol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_fit_is_the_minimum_that_scipy_finds(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    truth = (np.arange(60) < 15).astype(float)
-    inputs = generator.normal(size=(60, 7)) + 0.8 * np.outer(truth, generator.normal(size=7))
-    counts = np.where(truth > 0, 0.5 / 15, 0.5 / 45)
-
-    def loss(values: np.ndarray) -> float:
-        signed = np.where(truth > 0, -1, 1) * (inputs @ values[:-1] + values[-1])
-        return float((counts * np.logaddexp(0, signed)).sum() + 0.05 * np.square(values[:-1]).sum())
-
-    best = minimize(loss, np.zeros(8), options={"gtol": 1e-9}).x
-    found = fitted_weights(torch.from_numpy(inputs), torch.from_numpy(truth), 0.1).numpy()
-    np.testing.assert_allclose(found, best, atol=1e-4)
-
-
-def test_a_head_tells_new_images_apart_whatever_the_scale_of_features() -> None:
-    generator = np.random.default_rng(0)
-    head = new_image_head()
-    number = head.output.in_features
-    direction = generator.normal(size=number)
-
-    def drawn(images: int) -> tuple[np.ndarray, np.ndarray]:
-        defective = np.arange(images) % 3 == 0
-        features = generator.normal(size=(images, number)) + 0.25 * np.outer(defective, direction)
-        return (features * np.geomspace(0.01, 100, number) + 5).astype(np.float32), defective
-
-    features, defective = drawn(120)
-    assert defective.sum() >= FOLDS
-    folds = stratified_folds(defective, np.arange(120))
-    fit_image_head(head, features, defective.tolist(), folds=folds)
-    fresh, truth = drawn(200)
+def test_cells_are_16_pixels_a_side_and_the_image_s_log_odds_follow_the_surest(head: ImageHead) -> None:
     with torch.inference_mode():
-        odds = head.output(torch.from_numpy(fresh))[:, 0].numpy()
-    assert np.mean((odds > 0) == truth) > 0.9
-    again = new_image_head()
-    fit_image_head(again, features, defective.tolist(), folds=folds)
-    assert torch.equal(again.output.weight, head.output.weight), "no draws"
+        maps = head.first_maps(torch.rand(2, 1, 128, 128))
+        cells, odds = head.cells(maps)
+        assert cells.shape == (2, 128 // CELL, 128 // CELL)
+        output = head.cells.output
+        output.weight[:, :-2] = 0
+        surest = cells.flatten(1).max(1).values  # of 64 cells, 2 % is one
+        expected = output.weight[0, -2:].sum() * surest + output.bias
+        assert torch.allclose(head.cells(maps)[1], expected, atol=1e-5)
+        assert not torch.allclose(odds, expected)
 
 
-def test_near_copies_flatter_no_head_that_learned_nothing() -> None:
-    """Features of chance, of which each is there six times: only whole groups show that they tell nothing."""
-    generator = np.random.default_rng(0)
-    head = new_image_head()
-    number = head.output.in_features
-    groups = np.repeat(np.arange(20), 6)
-    defective = groups % 2 == 0
-    features = generator.normal(size=(20, number))[groups] + 0.01 * generator.normal(size=(120, number))
-    steepness = {}
-    for name, kept in {"single": np.arange(120), "whole": groups}.items():
-        folds = stratified_folds(defective, kept)
-        fit_image_head(head, features.astype(np.float32), defective.tolist(), folds=folds)
-        fresh = torch.from_numpy(generator.normal(size=(500, number)).astype(np.float32))
-        with torch.inference_mode():
-            steepness[name] = float(head.output(fresh).std())
-    assert steepness["whole"] < steepness["single"] / 3, "log odds of images that cannot be told apart"
+def test_only_the_last_stage_and_what_is_behind_it_learn(head: ImageHead) -> None:
+    assert not any(each.requires_grad for each in head.first.parameters())
+    assert all(each.requires_grad for each in head.cells.output.parameters())
+    learning = sum(each.numel() for each in head.cells.last.parameters() if each.requires_grad)
+    assert learning > 400_000
+
+
+def test_the_loss_is_that_of_images_and_of_known_cells() -> None:
+    cells = torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    odds = torch.tensor([[[2.0, -1.0], [0.5, -3.0]], [[-1.0, -2.0], [-0.5, 1.0]]])
+    defective, of_images = torch.tensor([1.0, 0.0]), torch.tensor([0.3, -0.2])
+    p = odds.sigmoid()
+    entropy = -(cells * p.log() + (1 - cells) * (1 - p).log()).mean()
+    dice = torch.stack(
+        [1 - (2 * p[0, 0, 0] + 1) / (p[0].sum() + 2), 1 - 1 / (p[1].sum() + 1)],
+    ).mean()
+    of_labels = functional.binary_cross_entropy_with_logits(of_images, defective)
+    torch.testing.assert_close(head_loss((odds, of_images), cells, defective), of_labels + 2 * entropy + dice)
+
+
+def test_cells_that_nobody_knows_count_for_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    odds, of_images = torch.randn(2, 3, 3, generator=generator), torch.randn(2, generator=generator)
+    cells, defective = torch.zeros(2, 3, 3), torch.tensor([1.0, 0.0])
+    cells[0] = UNKNOWN
+    found = head_loss((odds, of_images), cells, defective)
+    changed = odds.clone()
+    changed[0] += 5
+    assert torch.equal(head_loss((changed, of_images), cells, defective), found)
+    alone = head_loss((odds[1:], of_images), cells[1:], defective)
+    torch.testing.assert_close(found, alone)
+    none_known = head_loss((odds, of_images), torch.full_like(cells, UNKNOWN), defective)
+    torch.testing.assert_close(none_known, functional.binary_cross_entropy_with_logits(of_images, defective))

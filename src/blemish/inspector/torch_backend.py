@@ -88,13 +88,21 @@ def load_tensors(modules: Mapping[str, nn.Module], networks: Mapping[str, Tensor
         )
     for name, module in modules.items():
         tensors = {key: torch.from_numpy(np.array(value)) for key, value in networks[name].items()}
-        try:
-            module.load_state_dict(tensors)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise BlemishError(
-                f"{source}: tensors of '{name}' do not fit: {reason} Train it again."
-            ) from error
+        reason = misfit(module, tensors)
+        if reason:
+            raise BlemishError(f"{source}: tensors of '{name}' do not fit: {reason} Train it again.")
+
+
+def misfit(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> str:
+    """Copy tensors into a module; returns why they do not fit, empty where they do."""
+    try:
+        found = module.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:  # of another shape
+        return str(error).splitlines()[-1].strip()
+    for kind, names in (("missing", found.missing_keys), ("unknown", found.unexpected_keys)):
+        if names:
+            return f"{len(names)} are {kind}, such as {names[0]}."
+    return ""
 
 
 def pick_device(name: str = "auto") -> str:

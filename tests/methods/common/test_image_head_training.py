@@ -1,8 +1,8 @@
-"""The image score's head: learned from labels alone, where there are enough, and kept where it helps."""
+"""The image score's head: learned from labels and places, where there are enough, and kept where it helps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,19 +11,31 @@ import numpy as np
 import pytest
 import torch
 
-from blemish.dataset.samples import Annotation, Sample
+from blemish.dataset.samples import Annotation, Dataset, RunLengths, Sample
 from blemish.errors import UnavailableError
-from blemish.inspector.torch_backend import as_networks
-from blemish.methods.common.image_head import NAME, head_log_odds, squeezed
+from blemish.methods.casae.settings import CasaeSettings
+from blemish.methods.common import image_head as numpy_half
+from blemish.methods.common.image_head import NAME, head_log_odds, rehearsed_images
 from blemish.methods.common.training import image_head
-from blemish.methods.common.training.image_head import ImageScoreFitter, trained_image_head
-from blemish.nn.image_head import new_image_head
+from blemish.methods.common.training.image_head import (
+    FirstMaps,
+    ImageScoreFitter,
+    SqueezedImage,
+    ViewSource,
+    defective_cells,
+    mirror,
+    trained_image_head,
+)
+from blemish.nn.image_head import UNKNOWN, ImageHead
+from blemish.progress import Reporter
+from blemish.training.trainer import RunTrainer
 
 
-class Reading:
-    """As much of a trainer as the head needs: images by the number in their name, striped where defective."""
+class Reading(RunTrainer):
+    """Trainer whose images follow from the number in their name, striped where they are defective."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: Path) -> None:
+        super().__init__(run, CasaeSettings(device="cpu"), seed=0, reporter=Reporter(quiet=True))
         self.notes: list[str] = []
 
     def read(self, sample: Sample, channels: int | None) -> np.ndarray:
@@ -33,14 +45,13 @@ class Reading:
             pixels[::4] //= 3
         return pixels
 
-    def networks(self, modules: Mapping[str, Any]) -> Mapping[str, Any]:
-        return as_networks(modules, device="cpu")
-
-    def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
-        return items
-
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Reading:
+    return Reading(tmp_path / "run")
 
 
 def samples(number: int, first: int = 0) -> list[Sample]:
@@ -51,44 +62,58 @@ def samples(number: int, first: int = 0) -> list[Sample]:
     ]
 
 
-def asked(score: str = "learned", images: int = 6) -> Any:
-    return SimpleNamespace(image_score=score, image_score_images=images)
+def asked(score: str = "learned", images: int = 6, steps: int = 25) -> Any:
+    return SimpleNamespace(image_score=score, image_score_images=images, image_score_steps=steps)
 
 
 @pytest.fixture(autouse=True)
 def random_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_head, "new_image_head", lambda _weights: new_image_head())
+    monkeypatch.setattr(image_head, "ImageHead", lambda _weights: ImageHead())
+    monkeypatch.setattr(image_head, "SIDE", 64)
+    monkeypatch.setattr(numpy_half, "SIDE", 64)
 
 
-def test_a_head_learns_from_labels_without_a_place() -> None:
-    head = trained_image_head(samples(8), asked(), Reading(), channels=1)
+def test_a_head_learns_from_labels_without_a_place(trainer: Reading) -> None:
+    head = trained_image_head(samples(8), asked(), trainer, channels=1)
     assert head is not None
-    trainer = Reading()
     networks = trainer.networks({NAME: head})
     fresh = samples(5, first=100)
     odds = [head_log_odds(trainer.read(each, 1), networks) for each in fresh]
-    assert [value > 0 for value in odds] == [each.is_defective for each in fresh]
+    kinds = [
+        [o for o, each in zip(odds, fresh, strict=True) if each.is_defective is k] for k in (True, False)
+    ]
+    assert min(kinds[0]) > max(kinds[1])
 
 
 @pytest.mark.parametrize("settings", [asked("fitted"), asked("max"), asked(images=9)])
-def test_there_is_none_where_it_is_not_wanted_or_images_are_too_few(settings: Any) -> None:
-    assert trained_image_head(samples(8), settings, Reading(), channels=1) is None
+def test_there_is_none_where_it_is_not_wanted_or_images_are_too_few(settings: Any, trainer: Reading) -> None:
+    assert trained_image_head(samples(8), settings, trainer, channels=1) is None
 
 
-def test_without_weights_a_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rehearsal_learns_from_few_images_only_where_the_training_learns() -> None:
+    dataset = Dataset(
+        Path(), tuple(replace(each, split="train") for each in samples(8)), ("a",), "masks", "named"
+    )
+    assert rehearsed_images(dataset, asked(images=8)) == 5
+    assert rehearsed_images(dataset, asked(images=9)) == 9
+    assert rehearsed_images(dataset, asked("max", images=8)) == 8
+
+
+def test_without_weights_a_line_says_so(monkeypatch: pytest.MonkeyPatch, trainer: Reading) -> None:
     def refused(_weights: str) -> None:
         raise UnavailableError("The weights are not installed.")
 
-    monkeypatch.setattr(image_head, "new_image_head", refused)
-    trainer = Reading()
+    monkeypatch.setattr(image_head, "ImageHead", refused)
     assert trained_image_head(samples(8), asked(), trainer, channels=1) is None
     (line,) = trainer.notes
     assert line.endswith("there is no pretrained encoder. The weights are not installed.")
 
 
 @pytest.mark.parametrize("map_tells", [True, False])
-def test_the_head_is_a_network_of_the_bundle_where_the_map_does_not_tell_as_much(map_tells: bool) -> None:
-    trainer, generator = Reading(), np.random.default_rng(0)
+def test_the_head_is_a_network_of_the_bundle_where_the_map_does_not_tell_as_much(
+    map_tells: bool, trainer: Reading
+) -> None:
+    generator = np.random.default_rng(0)
     fitter = ImageScoreFitter(samples(8), asked(), trainer, channels=1, max_value=1.0)
     for sample in samples(10, first=200):
         values = generator.random((16, 16), dtype=np.float32) * np.float32(0.4)
@@ -100,37 +125,58 @@ def test_the_head_is_a_network_of_the_bundle_where_the_map_does_not_tell_as_much
     assert score.uses_head == (not map_tells) == (NAME in modules)
 
 
-def test_a_head_learns_from_mirror_images_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few images are seen from both sides, many as they are alone, so that the cost has a bound."""
-    found: dict[str, np.ndarray] = {}
-    monkeypatch.setattr(
-        image_head, "fit_image_head", lambda _, features, defective, folds: found.update(seen=features)
-    )
-    trainer = Reading()
-    head = trained_image_head(samples(6), asked(), trainer, channels=1)
-    assert head is not None and found["seen"].shape[0] == 2 * 12
-    whole = torch.from_numpy(squeezed(trainer.read(samples(6)[1], 1)))
-    with torch.inference_mode():
-        expected = head.features(torch.cat([whole, whole.flip(3)])).numpy()
-    np.testing.assert_allclose(found["seen"][:2], expected, rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(image_head, "MAX_VIEWS", 12)
-    trained_image_head(samples(6), asked(), trainer, channels=1)
-    assert found["seen"].shape[0] == 12
+def test_cells_are_those_that_an_outline_or_a_box_touches() -> None:
+    mask = np.zeros((40, 60), bool)
+    mask[8:11, 20:41] = True  # rows 8 to 10, columns 20 to 40
+    counts, last, run = [], 0, 0
+    for value in mask.T.ravel().astype(int):
+        if value != last:
+            counts.append(run)
+            last, run = int(value), 0
+        run += 1
+    outline = Annotation("a", mask=RunLengths((*counts, run), (40, 60)))
+    box = Annotation("a", box_xyxy=(20.0, 8.0, 41.0, 11.0))
+    expected = np.zeros((8, 8), np.float32)
+    for row in range(8, 11):
+        for column in range(20, 41):
+            expected[row * 8 // 40, column * 8 // 60] = 1
+    for mark in (outline, box):
+        found = defective_cells(Sample(Path("a.png"), "a", (mark,)), (40, 60), 8)
+        np.testing.assert_array_equal(found, expected)
+    assert not defective_cells(Sample(Path("a.png"), "a"), (40, 60), 8).any()
 
 
-def test_near_copies_share_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Textures of chance, each there three times with another light: its copies are held out together."""
+def test_beside_a_defect_without_a_place_no_cell_is_known_to_be_clean() -> None:
+    both = Annotation("a"), Annotation("a", box_xyxy=(-3.0, 0.0, 10.0, 10.0))
+    found = defective_cells(Sample(Path("a.png"), "a", both), (40, 40), 4)
+    assert found[0, 0] == 1 and {*found.ravel()} == {1.0, UNKNOWN}
+    assert (found == 1).sum() == 1
 
-    class Copies(Reading):
-        def read(self, sample: Sample, channels: int | None) -> np.ndarray:
-            texture = np.random.default_rng(int(sample.id) % 16).integers(60, 180, (12, 12), dtype=np.uint8)
-            return np.clip(np.kron(texture, np.ones((8, 8))) + int(sample.id) // 16, 0, 255).astype(np.uint8)
 
-    found: dict[str, np.ndarray] = {}
-    monkeypatch.setattr(image_head, "fit_image_head", lambda *_, folds: found.update(folds=np.asarray(folds)))
-    trained_image_head(samples(24), asked(), Copies(), channels=1)
-    order = np.array([*range(1, 48, 2), *range(0, 48, 2)])  # defective images come first
-    textures = order.repeat(2) % 16  # and each with its mirror images
-    for texture in range(16):
-        assert len(set(found["folds"][textures == texture])) == 1
-    assert len(set(found["folds"])) == 5
+def test_a_view_shows_an_image_and_its_cells_alike(trainer: Reading) -> None:
+    generator = np.random.default_rng(0)
+    images = [
+        SqueezedImage(generator.integers(0, 256, (64, 64), np.uint8), generator.random((4, 4), np.float32), k)
+        for k in (True, False)
+    ]
+    batch = ViewSource(images, seed=3).draw(5, 0)
+    again = ViewSource(images, seed=3).draw(5, 0)
+    assert all(torch.equal(batch[name], again[name]) for name in batch), "follows from the step"
+    assert batch["defective"].tolist() == [1.0] * 8 + [0.0] * 8
+    head = ImageHead()
+    maps = FirstMaps(head, images)
+    flips = {0: (), 1: (1,), 2: (0,), 3: (0, 1)}
+    for (number, view), cells in zip(batch["views"].tolist(), batch["cells"], strict=True):
+        image = np.flip(images[number].pixels, flips[view])
+        np.testing.assert_array_equal(cells, np.flip(images[number].cells, flips[view]))
+        np.testing.assert_array_equal(images[number].pixels[mirror(view)], image)
+        with torch.inference_mode():
+            expected = head.first_maps(torch.from_numpy(image / np.float32(255))[None, None])[0]
+        torch.testing.assert_close(maps.of(number, view).float(), expected, rtol=2e-3, atol=2e-3)
+    assert maps.use.computed == len({tuple(each) for each in batch["views"].tolist()})
+    drawn = maps.drawn(batch)
+    assert maps.use.requests == 2 * len(drawn)
+    plain = torch.stack([maps.of(*each).float() for each in batch["views"].tolist()])
+    ratio = (drawn * plain).sum((1, 2, 3)) / plain.square().sum((1, 2, 3))
+    torch.testing.assert_close(drawn, plain * ratio[:, None, None, None])
+    assert ratio.min() >= 0.9 and ratio.max() <= 1.1 and ratio.std() > 0.01

@@ -191,13 +191,13 @@ def test_a_head_never_says_that_there_are_defects_where_there_is_none(head: floa
 
 def test_near_copies_do_not_make_a_head_of_chance_look_better() -> None:
     """Twelve images, ten times each, with log odds of chance: taken singly, they are learned by heart."""
-    chosen = {"single": 0, "whole": 0}
+    chosen, prior = {"single": 0, "whole": 0}, (*PRIOR[:-1], 1.0)
     for seed in range(20):
         generator = np.random.default_rng(seed)
         groups = np.repeat(np.arange(12), 10)
         defective = groups % 2 == 0
         maps = generator.normal(size=(12, NUM_STATISTICS))[groups]
         both = np.column_stack([maps, generator.normal(size=12)[groups]])
-        chosen["single"] += is_better(both, maps, defective, PRIOR, range(120))
-        chosen["whole"] += is_better(both, maps, defective, PRIOR, groups.tolist())
+        chosen["single"] += is_better(both, maps, defective, prior, range(120))
+        chosen["whole"] += is_better(both, maps, defective, prior, groups.tolist())
     assert chosen["whole"] <= 3 < chosen["single"]

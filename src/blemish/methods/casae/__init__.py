@@ -48,6 +48,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     stage_steps = (
         StageSteps("first", "steps", least=600),
         StageSteps("second", "second_steps", least=200),
+        StageSteps(image_head.STAGE, image_head.STEPS, least=image_head.LEAST_STEPS),
         StageSteps("types", "types_steps", least=200),
     )
     cheaper = ({"size": 128, "patch": 128}, {"size": 96, "patch": 96})
@@ -60,8 +61,9 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
     def rehearsed_settings(
         self, dataset: Dataset, settings: CasaeSettings, start: Bundle | None
     ) -> CasaeSettings:
-        """Settings under which the image score learns from the few images of a rehearsal, too."""
-        return settings.model_copy(update={"image_score_images": 5})
+        """Settings under which an image score that learns does so from the few images of a rehearsal."""
+        few = image_head.rehearsed_images(dataset, settings)
+        return settings.model_copy(update={"image_score_images": few})
 
     def fit(self, dataset: Dataset, settings: CasaeSettings, trainer: Trainer) -> Fitted:
         from blemish.methods.casae.training import fit
@@ -70,7 +72,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.casae.network import Cascade, CompactNetwork
-        from blemish.nn.image_head import new_image_head
+        from blemish.nn.image_head import ImageHead
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"cascade": Cascade(settings.with_random_encoder)}
@@ -79,7 +81,7 @@ class CasaeMethod(BaseMethod[CasaeSettings], ExportsGraphs):
                 len(manifest.class_names), size=settings.types_size, standardise=settings.types_standardise
             )
         if MapMemory.model_validate(manifest.memory).uses_head:
-            modules[image_head.NAME] = new_image_head()
+            modules[image_head.NAME] = ImageHead()
         return modules
 
     def inference(self, manifest: Manifest) -> CasaeInference:

@@ -179,6 +179,7 @@ class CasaeSettings(EncoderSettings):
 
     image_score: Annotated[shared.ImageScore, Group("Image score, not in the paper")] = "learned"
     image_score_images: shared.ImageScoreImages = 30
+    image_score_steps: shared.ImageScoreSteps = 150
 
     join_distance: Annotated[float, Group("Defects, section 3.3")] = Field(4.0, ge=0, le=1000)
     """Open: distance in pixels within which regions are one defect."""

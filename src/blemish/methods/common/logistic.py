@@ -15,6 +15,7 @@ from blemish.methods.common.folds import FOLDS, stratified_folds, usable_groups
 MIN_SPREAD = 0.25  # of a statistic over the images; a lesser one says nothing of new images
 SHRINKAGE = 0.3  # how strongly the weights are drawn towards the prior
 ITERATIONS = 2000
+MIN_GAIN = 1e-3  # of the log losses; a lesser one may be rounding
 
 Statistics = NDArray[np.float64]
 
@@ -74,7 +75,7 @@ def is_better(
         gained += gain[kind].mean()
         deviations[kind] = (gain[kind] - gain[kind].mean()) / kind.sum() * np.sqrt(number / (number - 1))
     of_groups = np.bincount(np.unique(kept, return_inverse=True)[1], deviations)
-    return bool(gained > np.linalg.norm(of_groups))
+    return bool(gained > max(MIN_GAIN, np.linalg.norm(of_groups)))
 
 
 def held_out_losses(

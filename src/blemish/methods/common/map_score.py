@@ -23,9 +23,9 @@ from blemish.methods.contract import Memory
 SMOOTHING = 3  # side of the square that the map is averaged over before its maximum is taken
 TOP_SHARES = (0.001, 0.01, 0.1)  # of the map's values, the highest, whose means are taken
 NUM_STATISTICS = 1 + len(TOP_SHARES)
-# Weights of the standardised statistics before any image is seen, and behind them of the head's log odds: as
-# much as the map's statistics together.
-PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0, 1.0)
+# Weights of the standardised statistics before any image is seen, and behind them of the head's log odds:
+# twice as much as the map's statistics together.
+PRIOR = (1 / 3, 1 / 3, 1 / 3, 0.0, 2.0)
 CLIP = 1e-4  # logits of shares nearer to 0 or 1 are not told apart
 
 Weight = Annotated[float, Field(ge=0)]

@@ -92,6 +92,10 @@ ImageScoreImages = Annotated[
         'fewer it is "fitted".',
     ),
 ]
+ImageScoreSteps = Annotated[
+    int,
+    Field(ge=1, description="Training steps of the image score's head, of 16 images each."),
+]
 MinArea = Annotated[
     float,
     Field(

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from blemish.bundle.store import Bundle
 
 
-# What a map shows that has hardly learned is thousands of specks; one that has learned shows few regions. The
-# image score learns from the few images of a rehearsal, too.
-REHEARSED: Mapping[str, float] = {"types_regions": 3, "min_area": 400.0, "image_score_images": 5}
+# What a map shows that has hardly learned is thousands of specks; one that has learned shows few regions.
+REHEARSED: Mapping[str, float] = {"types_regions": 3, "min_area": 400.0}
 
 
 class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
@@ -53,6 +52,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
     curves_type = SweptCurves
     stage_steps = (
         StageSteps("regression", "steps", least=300),
+        StageSteps(image_head.STAGE, image_head.STEPS, least=image_head.LEAST_STEPS),
         StageSteps("types", "types_steps", least=100),
     )
 
@@ -65,7 +65,8 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         self, dataset: Dataset, settings: SeveritySettings, start: Bundle | None
     ) -> SeveritySettings:
         """Settings under which a map that has hardly learned takes no longer than one that has."""
-        return settings.model_copy(update=REHEARSED)
+        few = image_head.rehearsed_images(dataset, settings)
+        return settings.model_copy(update={**REHEARSED, "image_score_images": few})
 
     def fit(self, dataset: Dataset, settings: SeveritySettings, trainer: Trainer) -> Fitted:
         from blemish.methods.severity.training import fit
@@ -74,7 +75,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
 
     def modules(self, manifest: Manifest) -> dict[str, nn.Module]:
         from blemish.methods.severity.network import empty_type_network, new_network
-        from blemish.nn.image_head import new_image_head
+        from blemish.nn.image_head import ImageHead
 
         settings = self.settings(manifest)
         modules: dict[str, nn.Module] = {"severity": new_network(settings.with_random_encoder)}
@@ -83,7 +84,7 @@ class SeverityMethod(BaseMethod[SeveritySettings], ExportsGraphs):
         if tells_types(settings, manifest.class_names):
             modules["types"] = empty_type_network(settings, len(manifest.class_names))
         if MapMemory.model_validate(manifest.memory).uses_head:
-            modules[image_head.NAME] = new_image_head()
+            modules[image_head.NAME] = ImageHead()
         return modules
 
     def inference(self, manifest: Manifest) -> SeverityInference:

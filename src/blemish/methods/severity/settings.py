@@ -168,6 +168,7 @@ class SeveritySettings(EncoderSettings):
 
     image_score: Annotated[shared.ImageScore, Group("Image score, not in the paper")] = "learned"
     image_score_images: shared.ImageScoreImages = 30
+    image_score_steps: shared.ImageScoreSteps = 150
     score_values: Literal["raw", "clipped"] = "raw"
     """Severities that are scored with loss "paper": "raw" ones go on beyond 12, so that the strongest images
     are told apart; "clipped" ones end at 12.

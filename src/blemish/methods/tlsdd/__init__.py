@@ -56,6 +56,8 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         StageSteps("base", "steps", least=200),
         StageSteps("joint", "steps", least=200),
         StageSteps("fine", "fine_tune_steps", least=100),
+        StageSteps(image_head.BASE_STAGE, image_head.STEPS, least=image_head.LEAST_STEPS),
+        StageSteps(image_head.STAGE, image_head.STEPS, least=image_head.LEAST_STEPS),
     )
     cheaper = (
         {"kept_side": 192, "kept_box": 12},
@@ -91,7 +93,7 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         )
         from blemish.methods.tlsdd.network.class_tensors import EnrolledTensors
         from blemish.methods.tlsdd.network.detector import Detector
-        from blemish.nn.image_head import new_image_head
+        from blemish.nn.image_head import ImageHead
 
         settings = self.settings(manifest).model_copy(update={"backbone_weights": "none"})
         added = len(enrolled_names(manifest))
@@ -104,7 +106,7 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
             detector.serve(bank, enrolled)
             modules[ENROLLED] = enrolled
         if image_shift_of(manifest) is not None:
-            modules[image_head.NAME] = new_image_head()
+            modules[image_head.NAME] = ImageHead()
         return modules
 
     def check_compatible(self, modules: Mapping[str, nn.Module], *, source: str) -> None:

@@ -359,6 +359,8 @@ class TlsddSettings(PresetSettings):
     """
     image_score_images: int = Field(30, ge=5)
     """Defective and clean training images, so many of each, that "learned" needs; with fewer it is "max"."""
+    image_score_steps: int = Field(150, ge=1)
+    """Training steps of the head, of 16 images each; the base bundle has a head of its own."""
 
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from blemish.methods.capabilities import Example, Exported
 from blemish.methods.common.image_head import NAME
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.export import plans
-from blemish.nn.image_head import new_image_head
+from blemish.nn.image_head import ImageHead
 from tests.methods.tlsdd.graphs import eager, lively
 
 SETTINGS = [
@@ -81,8 +81,8 @@ def test_a_class_through_graphs_is_that_through_torch(changes):
 def test_the_image_head_is_asked_of_the_examples_images_through_graphs_too():
     detector, bank = lively()
     modules, graphs = both(detector, bank)
-    head = new_image_head().eval()
-    torch.nn.init.normal_(head.output.weight)
+    head = ImageHead().eval()
+    torch.nn.init.normal_(head.cells.output.weight)
     shift = {"weight": 0.4, "mean": 0.0, "limit": 3.0}
     described = manifest(detector).model_copy(update={"memory": {"image_shift": shift}})
     planned = METHOD.graphs({**modules, NAME: head}, described)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from pydantic import ValidationError
 from torch.nn import functional
 
 from blemish.bundle import load_bundle
-from blemish.dataset.samples import Annotation
+from blemish.dataset.boxes import Boxed
+from blemish.dataset.samples import Annotation, Sample
 from blemish.dataset.splits.support_sets import sample_support_set, save_support_set
 from blemish.errors import BlemishError
 from blemish.images.decode import read_image
@@ -21,6 +23,7 @@ from blemish.inspector.torch_backend import as_networks
 from blemish.methods.common.image_head import NAME, head_log_odds
 from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED
+from blemish.methods.tlsdd.data.training_images import AnnotatedImage
 from blemish.methods.tlsdd.memory import TlsddMemory
 from blemish.methods.tlsdd.network.detector import Detector
 from blemish.methods.tlsdd.network.map_cache import MapCache
@@ -30,9 +33,10 @@ from blemish.methods.tlsdd.training import fitting
 from blemish.methods.tlsdd.training.episodes import EpisodeSampler
 from blemish.methods.tlsdd.training.fitting import BASE, TlsddTraining
 from blemish.methods.tlsdd.training.losses import total_loss
+from blemish.methods.tlsdd.training.training_split import with_known_places
 from blemish.methods.tlsdd.training.validation import ValidationDetections, score_threshold
 from blemish.nn.backbones import LITE
-from blemish.nn.image_head import new_image_head
+from blemish.nn.image_head import ImageHead
 from blemish.progress import Reporter
 from blemish.training.request import Request
 from blemish.training.run import train
@@ -255,9 +259,22 @@ def test_the_image_head_learns_from_no_rare_image_but_the_drawn_ones(surfaces, t
     assert {name for name, own in labels.items() if own == {"stain"}} - of_all, "others are left out"
 
 
+@pytest.mark.parametrize(("drawn", "placed"), [("", {"spot"}), ("1", {"spot"}), ("12", {"spot", "stain"})])
+def test_the_image_head_is_told_the_places_of_rare_defects_only_where_all_were_drawn(drawn, placed):
+    boxes = tuple(
+        Boxed(label, (20.0 * number, 0.0, 20.0 * number + 9, 9.0), str(number))
+        for number, label in enumerate(("spot", "stain", "stain"))
+    )
+    marks = tuple(Annotation(box.label, box.box_xyxy, id=box.id) for box in boxes)
+    sample = Sample(Path("a.png"), "a", marks)
+    found = with_known_places(AnnotatedImage(sample, (9, 60), boxes), {"spot"}, {*drawn})
+    assert [mark.label for mark in found.annotations] == ["spot", "stain", "stain"]
+    assert {mark.label for mark in found.annotations if mark.has_place} == placed
+
+
 def test_a_head_that_is_kept_is_a_network_of_the_bundle_and_moves_its_scores(surfaces, tmp_path, monkeypatch):
     torch.manual_seed(0)
-    head = new_image_head()
+    head = ImageHead()
     shift = ImageShift(weight=0.5, mean=-1.0, limit=3.0)
     monkeypatch.setattr(fitting, "trained_image_head", lambda *_, **__: head)
     monkeypatch.setattr(fitting, "fit_image_shift", lambda _detected: shift)

@@ -73,11 +73,12 @@ def fit(dataset: Dataset, settings: TlsddSettings, trainer: Trainer) -> Fitted:
 def rehearsed_settings(dataset: Dataset, settings: TlsddSettings, start: Bundle | None) -> TlsddSettings:
     """Settings with what all training images make of "auto", but for the number of boxes in phase 2.
 
-    The image head learns from the few images of a rehearsal, too.
+    The image head learns from the few images of a rehearsal where it does from all.
     """
     images = read_annotations(dataset.split("train").samples).images
     chosen, _ = with_data_choices(settings, dataset.class_names, images, start)
-    return chosen.model_copy(update={"fine_tune_boxes": settings.fine_tune_boxes, "image_score_images": 5})
+    few = image_head.rehearsed_images(dataset, settings)
+    return chosen.model_copy(update={"fine_tune_boxes": settings.fine_tune_boxes, "image_score_images": few})
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,13 @@ class TlsddTraining:
         if regions:
             modules[ENROLLED] = EnrolledTensors({**blank_tensors(self.settings, 0), "background": background})
         settings, dataset = self.settings, with_unlisted_ignored(self.dataset, names)
-        head = trained_image_head(self.split.labelled_samples(names), settings, self.trainer, channels=3)
+        head = trained_image_head(
+            self.split.labelled_samples(names),
+            settings,
+            self.trainer,
+            channels=3,
+            stage=image_head.STAGE if names == self.split.class_names else image_head.BASE_STAGE,
+        )
         if head is not None:
             modules[image_head.NAME] = head
         networks = self.trainer.networks(modules)

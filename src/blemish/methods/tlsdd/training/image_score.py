@@ -9,7 +9,7 @@ from blemish.methods.tlsdd.runtime.image_shift import ImageShift
 from blemish.methods.tlsdd.training.validation import ValidationDetections, log_odds
 
 # Weights, of the standardised log odds of the highest confidence and of the head, before any image is seen.
-PRIOR = (1.0, 1.0)
+PRIOR = (1.0, 2.0)
 MAX_RATIO = 10.0  # of the second to the first, so that boxes always count
 
 

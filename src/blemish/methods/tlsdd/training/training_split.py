@@ -5,8 +5,8 @@ Source: TL-SDD section III-B, and the few-shot protocol of the method's README.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from numpy.random import Generator
 
 from blemish.arrays import Pixels
 from blemish.dataset.fingerprint import fingerprint
-from blemish.dataset.samples import Dataset, Sample
+from blemish.dataset.samples import Annotation, Dataset, Sample
 from blemish.dataset.splits.support_sets import SupportSet, load_support_set, sample_support_set
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import Example
 from blemish.methods.contract import Trainer
 from blemish.methods.tlsdd.data.training_images import (
+    AnnotatedImage,
     AnnotatedImages,
     Phase,
     TrainingImage,
@@ -101,11 +102,11 @@ class TrainingSplit:
 
     def labelled_samples(self, names: Collection[str]) -> list[Sample]:
         """Images whose labels are known where the classes are `names`: clean ones, those of common classes,
-        and those of drawn boxes.
+        and those of drawn boxes. A defect of a rare class that was not drawn has no place there.
         """
         drawn = self.draw.ids if self.draw is not None and {*names} > {*self.common} else frozenset()
         return [
-            image.sample
+            with_known_places(image, {*self.common}, drawn)
             for image in self.annotated.images
             if not image.sample.is_defective
             or labels_of(image.sample) & {*self.common}
@@ -130,3 +131,16 @@ class TrainingSplit:
             Example(box.id, self.annotated.images[number].sample.id, self.read(number), box.box_xyxy)
             for number, box in (boxes[place] for place in order)
         ]
+
+
+def with_known_places(image: AnnotatedImage, common: Set[str], drawn: Set[str]) -> Sample:
+    """Sample of an image, in which annotations of other than common classes have no place if one of the
+    image's boxes of such classes was not drawn.
+    """
+    if all(box.id in drawn for box in image.boxes if box.label not in common):
+        return image.sample
+    annotations = (
+        mark if mark.label in common else Annotation(mark.label, id=mark.id)
+        for mark in image.sample.annotations
+    )
+    return replace(image.sample, annotations=tuple(annotations))
