@@ -92,12 +92,16 @@ def kill_child(station: RunningStation, name: str) -> None:
 
 
 def kill_job(station: RunningStation, admin: Client, bundle: str) -> None:
-    if job_group(station) is None:
-        with suppress(BlemishError):  # on a busy machine it may take too long, and is put there all the same
-            admin.request("POST", "/jobs", json={"kind": "export", "bundle_id": bundle, "to": "onnx"})
-    group = wait_for(lambda: job_group(station), "a job")
+    group = wait_for(lambda: job_group(station) or put_in_queue(admin, bundle), "a job")
     with suppress(ProcessLookupError):  # it may have ended just now
         os.killpg(group, signal.SIGKILL)
+
+
+def put_in_queue(client: Client, bundle: str) -> None:
+    """Put a job into the queue where none waits or runs; on a busy machine it may take another try."""
+    with suppress(BlemishError):
+        if not {"queued", "running"} & set(job_states(client).values()):
+            client.request("POST", "/jobs", json={"kind": "export", "bundle_id": bundle, "to": "onnx"})
 
 
 def job_states(client: Client) -> dict[int, str]:
