@@ -15,18 +15,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from blemish.bundle.manifest import Manifest, manifest_json, parse_manifest
 from blemish.errors import BlemishError
 from blemish.untrusted import read_bytes, regular_file
 
-Tensors = Mapping[str, NDArray[np.generic]]
+if TYPE_CHECKING:  # a station's server reads bundles now and then; NumPy would be a tenth of its memory
+    import numpy as np
+    from numpy.typing import NDArray
+
+Tensors = Mapping[str, "NDArray[np.generic]"]
 MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
 TENSOR_SUFFIX = ".safetensors"
 GRAPH_SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
@@ -85,6 +86,8 @@ def save_bundle(
     networks: name of each network to its tensors; other_files: copied into it, see `Bundle.other_files`
     Raises BlemishError when the disk is full or not writable.
     """
+    from safetensors.numpy import save
+
     others = other_files or {}
     contents = {f"{name}{TENSOR_SUFFIX}": save(dict(tensors)) for name, tensors in networks.items()}
     digests = {name: sha256(data) for name, data in contents.items()}
@@ -209,6 +212,9 @@ def parse_tensors(file: Path, data: bytes) -> Tensors:
     """Tensors in a file's content. Raises BlemishError for anything but safetensors data, and for numbers
     that are not finite.
     """
+    import numpy as np
+    from safetensors.numpy import load
+
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError, TypeError, MemoryError) as error:

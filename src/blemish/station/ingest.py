@@ -31,7 +31,7 @@ from blemish.station.database.writer import Writer
 from blemish.station.journal import START, Entry, Place, Record, place_of, read_journal, sync_segment
 from blemish.station.layout import LineFolder
 
-BATCH = 500
+BATCH = 100  # of a transaction; what people change waits for it
 MAX_NAME = 200
 
 
@@ -49,7 +49,7 @@ class Ingested:
 
 
 def ingest(writer: Writer, line_id: int, folder: LineFolder, *, batch: int = BATCH) -> Ingested:
-    """Read what is new in a line's journal into the database, some hundred records a transaction.
+    """Read what is new in a line's journal into the database, a hundred records a transaction.
 
     Raises JournalDamagedError for a record that was changed, RecordRefusedError for one that is unknown.
     """
