@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { api } from "../api";
 import type { Role, User } from "../api/types";
 import { Dialog, Field, Form, Loaded, messageOf, time, useLoad } from "../parts/basics";
+import { AccessTabs } from "../parts/access_tabs";
 import { me, say } from "../state";
 import { ROLES, T } from "../texts";
 
@@ -18,6 +19,7 @@ export function UsersPage() {
     <>
       <header class="pagehead">
         <h1>{T.users.title}</h1>
+        <AccessTabs />
         <span class="space" />
         <button class="primary" onClick={() => setEdited("new")}>+ {T.users.add}</button>
       </header>

@@ -128,7 +128,8 @@ export function markOfDefect(defect: Defect): Mark {
     parts: parts.length > 0 ? parts : [box],
     bounds: parts.length > 0 ? boundsOf(parts.flat()) : defect.box_xyxy,
     colour: colourOf(defect.label),
-    label: `${defect.label} ${defect.confidence.toFixed(2)}`,
+    label: defect.label,
+    figure: defect.confidence.toFixed(2),
     dashed: true,
   };
 }
