@@ -26,7 +26,7 @@ export function LivePage() {
             {items.length > 1 && (
               <div class="tabs">
                 {items.map((each) => (
-                  <a key={each.id} class="button" href={href("/live", { line: String(each.id) })} aria-current={each.id === line.id}>{each.name}</a>
+                  <a key={each.id} class="button" href={href("/live", { line: String(each.id) })} aria-current={each.id === line.id ? "page" : undefined}>{each.name}</a>
                 ))}
               </div>
             )}

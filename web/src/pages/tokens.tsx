@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { api } from "../api";
 import type { Line, Role, Token, TokenMade } from "../api/types";
-import { Dialog, Empty, Field, Form, Loaded, messageOf, time, useLoad } from "../parts/basics";
+import { Dialog, Empty, Field, Form, Loaded, Select, day, messageOf, time, useLoad } from "../parts/basics";
 import { AccessTabs } from "../parts/access_tabs";
 import { say } from "../state";
 import { ROLES, T } from "../texts";
@@ -50,7 +50,7 @@ function Table({ items, lines, onRevoke }: { items: readonly Token[]; lines: rea
               <td class="name" title={token.name}>{token.name}</td>
               <td>{token.role}</td>
               <td class="name">{token.line_id === null ? T.tokens.anyLine : (lines.find(({ id }) => id === token.line_id)?.name ?? token.line_id)}</td>
-              <td>{time(token.created_at)}</td>
+              <td>{day(token.created_at)}</td>
               <td>{token.last_used ? time(token.last_used) : T.tokens.never}</td>
               <td>{endOf(token, now)}</td>
               <td class="actions">{!token.revoked_at && <button aria-label={`${T.tokens.revoke}: ${token.name}`} onClick={() => onRevoke(token)}>{T.tokens.revoke}</button>}</td>
@@ -64,9 +64,9 @@ function Table({ items, lines, onRevoke }: { items: readonly Token[]; lines: rea
 
 /** When a token ends, or that it has ended. */
 function endOf({ revoked_at, expires_at }: Token, now: string): string {
-  if (revoked_at) return `✕ ${T.tokens.revoked(time(revoked_at))}`;
+  if (revoked_at) return `✕ ${T.tokens.revoked(day(revoked_at))}`;
   if (!expires_at) return T.tokens.noEnd;
-  return expires_at < now ? `✕ ${T.tokens.expired(time(expires_at))}` : time(expires_at);
+  return expires_at < now ? `✕ ${T.tokens.expired(day(expires_at))}` : day(expires_at);
 }
 
 function NewToken({ lines, onMade }: { lines: readonly Line[]; onMade: (token: TokenMade) => Promise<void> }) {
@@ -77,13 +77,10 @@ function NewToken({ lines, onMade }: { lines: readonly Line[]; onMade: (token: T
       <p>{T.tokens.emptyHelp}</p>
       <Field label={T.tokens.columns.name}><input name="name" required autofocus maxLength={80} autocomplete="off" /></Field>
       <Field label={T.tokens.columns.role}>
-        <select name="role" defaultValue="operator">{Object.entries(ROLES).map(([role, text]) => <option key={role} value={role}>{text}</option>)}</select>
+        <Select name="role" options={Object.entries(ROLES)} value="operator" />
       </Field>
       <Field label={T.tokens.onlyLine}>
-        <select name="line">
-          <option value="">{T.tokens.anyLine}</option>
-          {lines.map(({ id, name }) => <option key={id} value={id}>{name}</option>)}
-        </select>
+        <Select name="line" options={[["", T.tokens.anyLine], ...lines.map(({ id, name }) => [String(id), name] as const)]} />
       </Field>
       <Field label={T.tokens.days} help={T.tokens.daysHelp}><input name="days" type="number" min={1} max={3650} defaultValue={365} /></Field>
     </Form>

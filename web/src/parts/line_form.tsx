@@ -43,7 +43,9 @@ export function LineForm({ of, onDone }: { of: Line | null; onDone: () => Promis
       </fieldset>
       <fieldset>
         <legend>{L.keepImages}</legend>
-        {(["review", "ng", "error"] as const).map((each) => <Check key={each} name={each} label={each.toUpperCase()} checked={of?.keep[each] ?? true} />)}
+        <div class="checks">
+          {(["review", "ng", "error"] as const).map((each) => <Check key={each} name={each} label={each.toUpperCase()} checked={of?.keep[each] ?? true} />)}
+        </div>
         <div class="half">
           <Field label={L.okShare}><input name="ok_share" type="number" min={0} max={100} step="any" required defaultValue={percent(of?.keep.ok_share)} /></Field>
           <Field label={L.auditShare}><input name="audit_share" type="number" min={0} max={100} step="any" required defaultValue={percent(of?.audit_share)} /></Field>

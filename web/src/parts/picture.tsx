@@ -246,7 +246,7 @@ function pressSpace(viewer: Viewer, drawing: Drawing): void {
 const BRUSHES = [1, 2, 3, 5, 8, 12, 18, 24, 36, 54, 80, 120, 180, 260];
 
 /** The next smaller or larger brush. */
-export function nextBrush(now: number, step: 1 | -1): number {
+function nextBrush(now: number, step: 1 | -1): number {
   const next = step > 0 ? BRUSHES.find((size) => size > now) : BRUSHES.findLast((size) => size < now);
   return next ?? now;
 }

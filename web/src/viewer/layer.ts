@@ -31,7 +31,7 @@ export function markOf(shape: Shape, size: Size, colour: string, label: string, 
 }
 
 /** Marks whose bounds meet the part of the image that is on the screen. */
-export function visible(marks: readonly Mark[], view: View): Mark[] {
+function visible(marks: readonly Mark[], view: View): Mark[] {
   const [x0, y0] = [-view.left / view.scale, -view.top / view.scale];
   const [x1, y1] = [x0 + view.width / view.scale, y0 + view.height / view.scale];
   return marks.filter(({ bounds: b }) => b[0] <= x1 && b[2] >= x0 && b[1] <= y1 && b[3] >= y0);
@@ -102,9 +102,9 @@ export function drawLabels(context: CanvasRenderingContext2D, marks: readonly Ma
     const text = `${shortened(mark.label)}${mark.figure ? ` ${mark.figure}` : ""}`;
     return { mark, text, box: onScreen(mark, view), wide: context.measureText(text).width + 12 };
   });
-  placeLabels(named, seen.map((mark) => onScreen(mark, view)), view).forEach((place, i) => {
-    if (place) drawLabel(context, named[i]!.text, named[i]!.mark.colour, place, named[i]!.wide);
-  });
+  const places = placeLabels(named, seen.map((mark) => onScreen(mark, view)), view);
+  named.forEach(({ mark }, i) => places[i]?.line && drawLine(context, places[i].line, mark.colour));
+  named.forEach(({ text, mark, wide }, i) => places[i] && drawLabel(context, text, mark.colour, places[i], wide));
 }
 
 /** Name that fits beside a defect, as a run of its own, so that one written from right to left leaves the figure behind it. */
@@ -117,13 +117,14 @@ function onScreen({ bounds: [x0, y0, x1, y1] }: Mark, { scale, left, top }: View
   return [x0 * scale + left - 2, y0 * scale + top - 2, x1 * scale + left + 2, y1 * scale + top + 2];
 }
 
-function drawLabel(context: CanvasRenderingContext2D, text: string, colour: string, { x, y, line }: Place, wide: number): void {
-  if (line) {
-    context.beginPath();
-    context.moveTo(line[0], line[1]);
-    context.lineTo(line[2], line[3]);
-    strokeCased(context, colour, 1.5);
-  }
+function drawLine(context: CanvasRenderingContext2D, [x0, y0, x1, y1]: NonNullable<Place["line"]>, colour: string): void {
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.lineTo(x1, y1);
+  strokeCased(context, colour, 1.5);
+}
+
+function drawLabel(context: CanvasRenderingContext2D, text: string, colour: string, { x, y }: Place, wide: number): void {
   context.fillStyle = "rgba(10, 14, 20, 0.85)";
   context.fillRect(x, y, wide, HEIGHT);
   context.fillStyle = colour;
