@@ -23,6 +23,8 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE_MS = 120_000  # a browser without a graphics card, on cores that others use too
 PASSWORD = "password12"
+LONG = "BLEMISH_STATION_LONG" in os.environ  # make test-station
+KEPT = ROOT / "build/pictures"
 AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 
 
@@ -69,7 +71,7 @@ def mock(start_mock: Callable[..., str]) -> str:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Log in with a browser profile of one's own, open an address; an error or a breach of the policy fails the test."""
+    """Log in with a browser of one's own, open an address; an error or a breach of the policy fails it."""
     opened: list[tuple[str, Page]] = []
     faults: list[str] = []
 
@@ -105,10 +107,11 @@ def breach(message: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder that the pictures of screens are kept in."""
-    folder = Path(os.environ.get("BLEMISH_PICTURES") or tmp_path_factory.mktemp("pictures"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """Folder for the pictures of screens; the long form of the tests keeps them in build/pictures."""
+    if not LONG:
+        return tmp_path_factory.mktemp("pictures")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    return KEPT
 
 
 def busy() -> str:

@@ -158,7 +158,17 @@ def test_polygon_turned_box_and_mask_by_keys_alone(mock: str, visit: Visit) -> N
     page = visit(mock, f"#/parts/{PART}?x=6260&y=4016&zoom=1")
     ready(page)
     x, y = cursor(page)
-    press(page, "1", "p", "ArrowLeft", "Space", *["Shift+ArrowRight"] * 4, "Space", *["Shift+ArrowDown"] * 3, "Space")
+    press(
+        page,
+        "1",
+        "p",
+        "ArrowLeft",
+        "Space",
+        *["Shift+ArrowRight"] * 4,
+        "Space",
+        *["Shift+ArrowDown"] * 3,
+        "Space",
+    )
     press(page, "Shift+ArrowDown", "Space", "Backspace", "Enter")  # a point that is taken back
     press(page, "2", "t", *["Shift+ArrowUp"] * 3, "Space", *["Shift+ArrowRight"] * 6, "Space")
     press(page, *["Shift+ArrowDown"] * 1, "Space")
@@ -170,7 +180,10 @@ def test_polygon_turned_box_and_mask_by_keys_alone(mock: str, visit: Visit) -> N
         "rings": [[[x - 1, y], [x + 39, y], [x + 39, y + 30]]],
     }
     assert (turned["shape"]["length"], turned["shape"]["width"], turned["shape"]["angle_deg"]) == (60, 20, 0)
-    assert (mask["shape"]["kind"], mask["shape"]["counts"]) == ("mask", [0, 1])  # two dabs, one of them erased
+    assert (mask["shape"]["kind"], mask["shape"]["counts"]) == (
+        "mask",
+        [0, 1],
+    )  # two dabs, one of them erased
     assert [item["class_id"] for item in (polygon, turned, mask)] == [1, 2, 3]
 
 
@@ -202,7 +215,7 @@ def test_sixteen_bits_in_a_window_of_grey_values(mock: str, visit: Visit) -> Non
     def grey() -> int:
         page.wait_for_selector("canvas.layer[data-sharp=true]")
         page.wait_for_timeout(500)
-        shown = "(it) => { const { width, height } = it; return it.getContext('2d').getImageData(width / 2, height / 2, 1, 1).data[0]; }"
+        shown = "(it) => it.getContext('2d').getImageData(it.width / 2, it.height / 2, 1, 1).data[0]"
         value: int = page.locator(".openseadragon-canvas canvas").first.evaluate(shown)
         return value
 

@@ -1,8 +1,9 @@
-"""How fast the page is in software rendering: opening 100 megapixels of a real station, moving 5,000 defects."""
+"""How fast the page is, drawn in software: opening 100 megapixels of a real station, moving 5,000 defects."""
 
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ WIDTH, HEIGHT = 8192, 12800
 
 @pytest.fixture(scope="module")
 def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of a real station with two parts of 100 megapixels, of 1 and of 5,000 defects, their tiles made."""
+    """Address of a station with two parts of 100 megapixels, of 1 and of 5,000 defects, their tiles made."""
     uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'station'")
     from blemish.station.server.app import make_app
     from blemish.station.server.runtime import close_station
@@ -83,7 +84,7 @@ MOVED = """() => new Promise((resolve) => {
   const look = (now) => {
     if (layer.dataset.view !== shown) frames++;
     shown = layer.dataset.view;
-    if (now - start > 3000) return resolve((1000 * frames) / (now - start));
+    if (now - start > 3000) return resolve([frames, (now - start) / 1000]);
     if (now - start > 120 * keys) {
       const key = keys++ % 2 ? "ArrowLeft" : "ArrowRight";
       document.body.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey: true, bubbles: true }));
@@ -94,19 +95,40 @@ MOVED = """() => new Promise((resolve) => {
 })"""
 
 
-def hold(figure: float, *, least: float = 0, most: float = np.inf) -> None:
-    """Hold a figure to its goal, where the cores are free to reach it."""
-    if not least <= figure <= most and busy():
-        pytest.skip(f"{figure:.2f} was measured, but {busy()}")
-    assert least <= figure <= most
+def processor_seconds() -> float:
+    """Processor time of this process, which the station is in, and of the browser's processes."""
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime + sum(map(seconds_below, children(os.getpid())))
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def seconds_below(pid: int) -> float:
+    """Processor time of a process and of those that it started; 0 where it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks = int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK") + sum(map(seconds_below, children(pid)))
+    except OSError:
+        return 0.0
 
 
 def test_a_hundred_megapixels_open_within_a_second(station: str, visit: Visit, pictures: Path) -> None:
+    """Its tiles are made; opened is when all that is on the screen is sharp."""
     page = logged_in(visit, station)
+    before = processor_seconds()
     seconds = page.evaluate(OPENED) / 1000
+    used = processor_seconds() - before
     page.screenshot(path=pictures / "hundred-megapixels.png")
-    print(f"8192 × 12800 opened in {seconds:.2f} s, load {os.getloadavg()[0]:.1f}")
-    hold(seconds, most=1)
+    print(
+        f"8192 × 12800 opened in {seconds:.2f} s, {used:.2f} s of processor time; load {os.getloadavg()[0]:.0f}"
+    )
+    if seconds > 1 and busy():
+        pytest.skip(busy())
+    assert seconds <= 1
 
 
 def test_five_thousand_defects_move_smoothly(station: str, visit: Visit, pictures: Path) -> None:
@@ -115,7 +137,14 @@ def test_five_thousand_defects_move_smoothly(station: str, visit: Visit, picture
     page.goto(f"{station}/#/parts/2")
     page.wait_for_selector("canvas.layer[data-sharp=true]")
     assert page.locator("h3 .count").first.inner_text() == "5000"
-    rate = page.evaluate(MOVED)
+    before = processor_seconds()
+    frames, seconds = page.evaluate(MOVED)
+    used = processor_seconds() - before
     page.screenshot(path=pictures / "five-thousand-defects.png")
-    print(f"5,000 defects: {rate:.1f} frames/s, load {os.getloadavg()[0]:.1f}")
-    hold(rate, least=20)
+    print(
+        f"5,000 defects: {frames / seconds:.1f} frames/s, {1000 * used / max(frames, 1):.0f} ms of processor time"
+        f" a frame; load {os.getloadavg()[0]:.0f}"
+    )
+    if frames < 20 * seconds and busy():
+        pytest.skip(busy())
+    assert frames >= 20 * seconds

@@ -98,7 +98,7 @@ function Check({ name, label, checked }: { name: string; label: string; checked:
 const percent = (share = 0.01) => Number((100 * share).toPrecision(6));
 
 /** Settings from a form, whose boxes are there where they are ticked. */
-export function settingsOf(kind: Kind, values: Record<string, string>): LineBody {
+function settingsOf(kind: Kind, values: Record<string, string>): LineBody {
   return {
     source: sourceOf(kind, values),
     deadline_ms: values.deadline ? Number(values.deadline) : null,

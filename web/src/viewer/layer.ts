@@ -96,6 +96,7 @@ export function drawLabels(context: CanvasRenderingContext2D, marks: readonly Ma
   const seen = visible(marks, view);
   const asked = seen.filter(({ label, selected }) => label && (selected || seen.length <= MANY));
   const labelled = [...asked.filter(({ selected }) => selected), ...asked.filter(({ selected }) => !selected)].slice(0, MAX_LABELS);
+  if (labelled.length === 0) return;
   context.font = "600 13px system-ui, sans-serif";
   context.textBaseline = "middle";
   const named = labelled.map((mark) => {
