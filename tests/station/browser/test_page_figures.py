@@ -116,8 +116,12 @@ def seconds_below(pid: int) -> float:
         return 0.0
 
 
+def tell(figure: str) -> None:
+    print(f"{figure}; load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores")
+
+
 def test_a_hundred_megapixels_open_within_a_second(station: str, visit: Visit, pictures: Path) -> None:
-    """Its tiles are made; opened is when all that is on the screen is sharp."""
+    """Its tiles are made; it is open when all that is on the screen is sharp."""
     page = logged_in(visit, station)
     before = processor_seconds()
     seconds = page.evaluate(OPENED) / 1000
@@ -141,10 +145,8 @@ def test_five_thousand_defects_move_smoothly(station: str, visit: Visit, picture
     frames, seconds = page.evaluate(MOVED)
     used = processor_seconds() - before
     page.screenshot(path=pictures / "five-thousand-defects.png")
-    print(
-        f"5,000 defects: {frames / seconds:.1f} frames/s, {1000 * used / max(frames, 1):.0f} ms of processor time"
-        f" a frame; load {os.getloadavg()[0]:.0f}"
-    )
+    each = 1000 * used / max(frames, 1)
+    tell(f"5,000 defects: {frames / seconds:.1f} frames/s, {each:.0f} ms of processor time each")
     if frames < 20 * seconds and busy():
         pytest.skip(busy())
     assert frames >= 20 * seconds
