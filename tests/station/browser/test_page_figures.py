@@ -76,8 +76,8 @@ OPENED = """() => new Promise((resolve) => {
   look();
 })"""
 
-# Keys move the picture to and fro for three seconds, on busy cores until it has moved ten times; a frame counts where
-# what is shown has moved.
+# Keys move the picture to and fro for three seconds, on busy cores until it has moved ten times.
+# A frame counts where what is shown has moved.
 MOVED = """() => new Promise((resolve) => {
   const layer = document.querySelector("canvas.layer");
   const start = performance.now();
