@@ -193,18 +193,17 @@ def test_undo_and_redo_go_through_every_step(mock: str, visit: Visit) -> None:
     draw_box(page, 6200, 3976, 6220, 3996)
     draw_box(page, 6240, 4000, 6260, 4020)
     press(page, "Delete", "3")
-    count = page.locator("h3:has-text('Annotations') .count")
 
-    def counts(key: str, times: int) -> list[str]:
-        found = []
-        for _ in range(times):
-            page.keyboard.press(key)
-            found.append(count.inner_text())
-        return found
+    def wait_for_count(count: str) -> None:
+        page.wait_for_selector(f"h3:has-text('Annotations') .count:text-is('{count}')")
 
-    assert count.inner_text() == "1"
-    assert counts("Control+z", 3) == ["2", "1", "0"]
-    assert counts("Control+y", 3) == ["1", "2", "1"]
+    wait_for_count("1")
+    for key, left in (
+        *zip(["Control+z"] * 3, "210", strict=True),
+        *zip(["Control+y"] * 3, "121", strict=True),
+    ):
+        page.keyboard.press(key)
+        wait_for_count(left)
 
 
 def test_sixteen_bits_in_a_window_of_grey_values(mock: str, visit: Visit) -> None:
