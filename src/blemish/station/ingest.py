@@ -60,7 +60,9 @@ def ingest(writer: Writer, line_id: int, folder: LineFolder, *, batch: int = BAT
     entries = read_journal(folder.journal, place)
     while group := list(islice(entries, batch)):
         # Read, a record may not be on the disk yet: the database must not know what a power cut takes back.
-        sizes = [sync_segment(folder.journal, segment) for segment in sorted({each.segment for each in group})]
+        sizes = [
+            sync_segment(folder.journal, segment) for segment in sorted({each.segment for each in group})
+        ]
         if sizes[-1] < place_of(group[-1]).offset:  # taken out again, as the line could not flush it
             break
         place = writer.write(partial(store, line_id=line_id, entries=group))

@@ -1,4 +1,4 @@
-"""Flushes that fail: what was acknowledged is on a disk whose kernel drops what it could not write, and says so once."""
+"""Flushes that fail: what was acknowledged is on the disk, though the kernel drops what it could not write."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from stand_in_line import asked, inspections, new_line, opened, png, records, ru
 
 from blemish.station.journal import Journal, JournalWriteError, read_journal
 from blemish.station.journal_check import verify_journal
+from blemish.station.layout import StationFolder
 from blemish.station.line import recorder as recorder_module
 from blemish.station.line.images import keep_image
-from blemish.station.layout import StationFolder
 
 FAULT = OSError(errno.EIO, "Input/output error")
 
@@ -24,7 +24,7 @@ FAULT = OSError(errno.EIO, "Input/output error")
 class Disk:
     """What a power cut leaves of files: bytes written by pwrite reach it by a flush, and by that flush alone.
 
-    A flush that fails drops them, and the next one knows nothing of them. failing: flushes that fail from now on
+    A flush that fails drops them, and the next one knows nothing of them. failing: next flushes that fail
     """
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,9 @@ def test_a_line_holds_while_flushes_fail_and_nothing_acknowledged_is_lost(
         wait_for(lambda: process.status()["state"] == "ready")
         assert asked(channel, png(10), serial="after")["result"] == "OK"
         stored = disk.after_power_cut(line.journal)
-    serials = [entry.record["serial"] for entry in read_journal(stored) if entry.record["kind"] == "inspection"]
+    serials = [
+        entry.record["serial"] for entry in read_journal(stored) if entry.record["kind"] == "inspection"
+    ]
     assert serials == ["before", "during", "after"] == [record["serial"] for record in inspections(line)]
     assert [entry.record["serial"] for entry in records(line, "missed")] == ["during"]
     verify_journal(line.journal)
