@@ -301,9 +301,7 @@ def test_tags_that_all_name_the_whole_file_are_refused(tmp_path: Path) -> None:
     entries = entries[:60] + struct.pack("<HHII", 270, 2, 2_000_000, 8) + entries[60:]
     size = 2 + len(entries) + 4
     starts = [8 + size * number for number in range(1, 10_001)]
-    chain = b"".join(
-        struct.pack("<H", 9) + entries + struct.pack("<I", start) for start in [*starts[:-1], 0]
-    )
+    chain = b"".join(struct.pack("<H", 9) + entries + struct.pack("<I", start) for start in [*starts[:-1], 0])
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + chain + bytes(2_000_000))
     with pytest.raises(BlemishError, match="tags that hold more than the file"):
         page_count(tmp_path / "a.tif")

@@ -1,4 +1,4 @@
-"""Flushes that fail: what was acknowledged is on the disk, though the kernel drops what it could not write."""
+"""Flushes that fail: what was acknowledged is on the disk, though the kernel drops what was not written."""
 
 from __future__ import annotations
 
