@@ -38,9 +38,11 @@ KILLS ?= 100
 kills: setup
 	BLEMISH_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/cli/test_inspect_kills.py -s --timeout 0
 
-# The station under many kills, which `make test` has a short form of: make test-station [KILLS=n]
+# The station's acceptance tests in their long forms, which `make test` has short ones of: kills of every process, a
+# minute of overload, a thousand replays of every method, requests of every kind: make test-station [KILLS=n]
 test-station: setup
-	BLEMISH_STATION_KILLS=$(KILLS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/station --timeout 0
+	BLEMISH_STATION_LONG=1 BLEMISH_STATION_KILLS=$(KILLS) BLEMISH_STATION_REPLAYS=1000 BLEMISH_STATION_REQUESTS=100 \
+		OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/station tests/contract/test_contract_station.py -s --timeout 0
 
 lint: setup
 	$(BIN)/ruff format --check .

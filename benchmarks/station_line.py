@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--parts", type=int, default=2000)
     parser.add_argument("--size", type=int, default=512, help="Height and width of an image.")
+    parser.add_argument("--delete", action="store_true", help="Have the line remove what it has recorded.")
     parser.add_argument("--program", type=Path, help="A LINE process other than blemish's, such as a test's.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -44,7 +45,8 @@ def main() -> None:
 def measure(root: Path, options: argparse.Namespace) -> None:
     parts, station = root / "parts", StationFolder(root / "station")
     parts.mkdir()
-    add_line(station.root, "bench", bundle=options.bundle, source=FolderSource(path=parts, renamed=True))
+    source = FolderSource(path=parts, renamed=True, after="delete" if options.delete else "keep")
+    add_line(station.root, "bench", bundle=options.bundle, source=source)
     line = station.line("bench")
     program = [str(options.program)] if options.program else ["-m", "blemish.station.line"]
     process = subprocess.Popen([sys.executable, *program, str(station.root), "bench"])

@@ -364,12 +364,14 @@ def add_class(  # noqa: PLR0913 - every option of a new class
     good: AnyPath | None = None,
     negative: AnyPath | None = None,
     tune: bool = True,
+    alarms: float | None = None,
 ) -> Path:
     """Add a defect class to a bundle from 1 to 10 boxed examples; returns the new bundle's path.
 
     examples: dataset with the boxes, all of them or those called `name`; more of them for a class added so
     good: folder of images of good parts; negative: dataset whose boxes are false alarms of the class
-    tune: fit the class to all regions of its examples' images, which takes seconds
+    tune: fit the class to all regions of its examples' images, which takes seconds, if that finds as many
+    alarms: false findings of the class on an image, on average, that its threshold lets pass; None: 0.1
     check: images of the older classes, measured before and after
     skip_broken: leave out broken files of both, instead of raising
     fine_tune: train briefly instead, on `check`'s training images as well; settings, seed: of that training
@@ -395,6 +397,7 @@ def add_class(  # noqa: PLR0913 - every option of a new class
         good=None if good is None else Path(good),
         negative=None if negative is None else Path(negative),
         tune=tune,
+        alarms=alarms,
     )
     return workflow.add_class(request, quiet=quiet)
 

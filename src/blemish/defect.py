@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from blemish.arrays import Box, Point
+if TYPE_CHECKING:  # without NumPy a decision can be read
+    from blemish.arrays import Box, Point
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,18 @@ def test_overlays_inside_the_input_are_not_inspected_by_the_next_run(
     assert [path.name for path in (out / "overlays").iterdir()] == ["in__a.png"]
 
 
+def test_overlays_are_not_written_behind_a_link(blemish: Command, unpacked: Path, tmp_path: Path) -> None:
+    draw(tmp_path / "a.png")
+    for folder in ("elsewhere", "out"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "out" / "overlays").symlink_to(tmp_path / "elsewhere")
+    given = ("inspect", unpacked / "bundles" / "casae-onnx", tmp_path / "a.png", "--out", tmp_path / "out")
+    answer = blemish(*given, "--overlay", "--quiet")
+    assert answer.code == 1 and "overlays must be a folder. Received: a link." in answer.err
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert blemish(*given, "--quiet").code == 0
+
+
 def test_a_folder_of_types_that_are_not_read_is_refused_by_naming_one(
     blemish: Command, unpacked: Path, tmp_path: Path
 ) -> None:

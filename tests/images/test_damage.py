@@ -250,3 +250,10 @@ def test_a_jpeg_whose_header_is_lost_is_refused_in_words_of_the_user() -> None:
         with pytest.raises(BlemishError) as refused:
             read_image(EncodedImage(lost, "a.jpg"))
         assert "tj" not in str(refused.value)
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    data = jpeg(progressive=True)
+    first, end = data.find(b"\xff\xda"), data.rfind(b"\xff\xd9")
+    with pytest.raises(BlemishError, match="more than 100 scans"):
+        read_image(EncodedImage(data[:first] + 1000 * data[first:end] + data[end:], "scans.jpg"))

@@ -292,3 +292,16 @@ def test_endless_chains_and_bombs_end_at_once(tmp_path: Path) -> None:
     (tmp_path / "huge.tif").write_bytes(head + body + bytes(40))
     with pytest.raises(BlemishError, match=r"huge\.tif must have at most"):
         read_image(tmp_path / "huge.tif")
+
+
+def test_tags_that_all_name_the_whole_file_are_refused(tmp_path: Path) -> None:
+    """A file of 3 MB whose directories would hold 2 MB each."""
+    numbers = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (278, 4), (279, 16)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in numbers)
+    entries = entries[:60] + struct.pack("<HHII", 270, 2, 2_000_000, 8) + entries[60:]
+    size = 2 + len(entries) + 4
+    starts = [8 + size * number for number in range(1, 10_001)]
+    chain = b"".join(struct.pack("<H", 9) + entries + struct.pack("<I", start) for start in [*starts[:-1], 0])
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + chain + bytes(2_000_000))
+    with pytest.raises(BlemishError, match="tags that hold more than the file"):
+        page_count(tmp_path / "a.tif")

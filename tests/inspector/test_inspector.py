@@ -20,6 +20,7 @@ from blemish.decision.decision import Decision
 from blemish.defect import Defect, Rectangle
 from blemish.errors import BlemishError
 from blemish.inspection import Inspection, Verdict
+from blemish.inspector import inspector as inspector_module
 from blemish.inspector.inspector import BundleInspector
 from blemish.inspector.loading import inspector_of, open_inspector
 from blemish.inspector.torch_backend import as_network, fast_bfloat16, load_tensors, pick_device
@@ -321,6 +322,29 @@ def changed(tiny_bundle: Path, tmp_path: Path) -> Callable[..., Path]:
         return save_bundle(tmp_path / "changed", manifest, loaded.networks).path
 
     return change
+
+
+def test_a_bundle_is_opened_from_where_it_was_in_0_1() -> None:
+    assert inspector_module.open_inspector is open_inspector
+    with pytest.raises(AttributeError, match="no attribute 'open'"):
+        _ = inspector_module.open
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_each_answer_of_weights_that_are_not_finite_is_an_error(
+    tiny_bundle: Path, tmp_path: Path, value: float
+) -> None:
+    bundle = load_bundle(tiny_bundle)
+    image = tmp_path / "a.png"
+    cv2.imwrite(str(image), np.full((64, 64), 128, np.uint8))
+    for network, tensors in bundle.networks.items():
+        name = next(name for name, tensor in tensors.items() if tensor.dtype.kind == "f")
+        odd = {**tensors, name: np.full_like(tensors[name], value)}
+        path = save_bundle(tmp_path / "odd", bundle.manifest, {**bundle.networks, network: odd}).path
+        answer = open_inspector(path, device="cpu").inspect(image)
+        assert answer.verdict is Verdict.ERROR and f"tensor '{name}' must be finite" in str(answer.error)
+        with pytest.raises(BlemishError, match="must be finite"):
+            load_bundle(path)
 
 
 def refusal(path: Path) -> str:

@@ -1,4 +1,6 @@
 /** The mock's routes: the same addresses, bodies and refusals as the station's, as far as the page uses them. */
+import { comparisonOf, lineOf } from "./data.mjs";
+
 const RANK = { viewer: 0, operator: 1, engineer: 2, admin: 3 };
 const now = () => new Date().toISOString();
 const page = (items) => ({ items, next: null });
@@ -16,13 +18,27 @@ const TABLE = [
   ["GET /users", "admin", ({ station }) => page(station.users.map(({ password, csrf, ...user }) => user))],
   ["POST /users", "admin", (a) => (a.station.users.push({ id: a.station.nextId++, active: true, locked_until: null, created_at: now(), ...a.body }), created(a.station.users.at(-1)))],
   ["PATCH /users/{}", "admin", (a, id) => Object.assign(find(a, a.station.users, id), a.body)],
-  ["GET /lines", "viewer", ({ station }) => page([lineOf(station)])],
-  ["POST /lines/{}/hold", "operator", ({ station }) => ((station.state = "held"), lineOf(station))],
-  ["POST /lines/{}/start", "operator", ({ station }) => ((station.state = "running"), lineOf(station))],
-  ["POST /lines/{}/promote", "engineer", (a) => (note(a, "line.promote"), (a.station.bundle = a.body.bundle_id), created(lineOf(a.station)))],
-  ["POST /lines/{}/rollback", "engineer", (a) => (note(a, "line.rollback"), created(lineOf(a.station)))],
-  ["POST /lines/{}/shadow", "engineer", (a) => ((a.station.shadow = a.body.bundle_id), created(lineOf(a.station)))],
-  ["GET /lines/{}/promotions", "viewer", ({ station }) => page([{ id: 1, line_id: 1, bundle_id: station.bundle, kind: "promote", by: "engineer", why: "First bundle of this line", at: "2026-11-21T09:00:00Z" }])],
+  ["GET /tokens", "admin", ({ station }) => page(station.tokens)],
+  ["POST /tokens", "admin", (a) => {
+    const { days, ...body } = a.body;
+    a.station.tokens.unshift({ id: a.station.nextId++, line_id: null, created_at: now(), expires_at: days ? new Date(Date.now() + days * 86400000).toISOString() : null, last_used: null, revoked_at: null, ...body });
+    return created({ ...a.station.tokens[0], secret: `blemish_${"0123456789abcdef".repeat(3)}` });
+  }],
+  ["DELETE /tokens/{}", "admin", (a, id) => ((find(a, a.station.tokens, id).revoked_at ??= now()), null)],
+  ["GET /lines", "viewer", (a) => page(a.station.lines.map((line) => shown(a, line)))],
+  ["POST /lines", "admin", (a) => {
+    if (a.station.lines.some(({ name }) => name === a.body.name)) a.refuse(409, `There is a line ${a.body.name} already. Choose another name.`);
+    a.station.lines.push(lineOf(a.station.nextId++, a.body.name, { state: "held", ...a.body }));
+    return created(shown(a, a.station.lines.at(-1)));
+  }],
+  ["PATCH /lines/{}", "admin", (a, id) => shown(a, Object.assign(find(a, a.station.lines, id), a.body))],
+  ["POST /lines/{}/stop", "engineer", (a, id) => shown(a, Object.assign(find(a, a.station.lines, id), { state: "stopped" }))],
+  ["POST /lines/{}/hold", "operator", (a, id) => shown(a, Object.assign(find(a, a.station.lines, id), { state: "held" }))],
+  ["POST /lines/{}/start", "operator", (a, id) => shown(a, Object.assign(find(a, a.station.lines, id), { state: "running" }))],
+  ["POST /lines/{}/promote", "engineer", (a, id) => (note(a, "line.promote"), created(shown(a, Object.assign(find(a, a.station.lines, id), { bundle_id: a.body.bundle_id }))))],
+  ["POST /lines/{}/rollback", "engineer", (a, id) => (note(a, "line.rollback"), created(shown(a, find(a, a.station.lines, id))))],
+  ["POST /lines/{}/shadow", "engineer", (a, id) => created(shown(a, Object.assign(find(a, a.station.lines, id), { shadow_bundle_id: a.body.bundle_id })))],
+  ["GET /lines/{}/promotions", "viewer", (a, id) => page([{ id: 1, line_id: Number(id), bundle_id: find(a, a.station.lines, id).bundle_id, kind: "promote", by: "engineer", why: "First bundle of this line", at: "2026-11-21T09:00:00Z" }])],
   ["GET /inspections", "viewer", inspections],
   ["GET /inspections/{}", "viewer", (a, id) => {
     const found = find(a, a.station.inspections, id);
@@ -60,12 +76,10 @@ const TABLE = [
   ["POST /jobs", "engineer", (a) => created(addJob(a, a.body))],
   ["POST /jobs/{}/cancel", "engineer", (a, id) => Object.assign(find(a, a.station.jobs, id), { state: "cancelled", ended_at: now(), message: "It was cancelled." })],
   ["GET /jobs/{}/log", "engineer", (a, id) => ({ type: "text/plain", content: Array.from({ length: tick(find(a, a.station.jobs, id)).progress ?? 0 }, (_, i) => `step ${i + 1}  loss ${(1 / (i + 2)).toFixed(4)}`).join("\n") })],
-  ["GET /bundles", "viewer", ({ station }) => page(["severity-b1d0c0ffee01", "severity-5ca1ab1e0002"].map((id, i) => ({ id, method: "severity", class_names: station.classes.map(({ name }) => name), runtime: i ? "onnx" : "torch", precision: i ? "fp32" : null, has_certificate: i === 1, certificate_passed: i === 1 || null, decision_revision: 3, parent_id: i ? "severity-b1d0c0ffee01" : null, job_id: null, dataset_id: null, bytes: 14200000, created_at: "2026-11-20T10:00:00Z", retired_at: null })))],
+  ["GET /bundles", "viewer", ({ station }) => page(station.bundles)],
   ["GET /comparisons", "viewer", ({ station }) => page(station.comparisons)],
   ["POST /comparisons", "engineer", (a) => {
-    const flips = a.station.inspections.slice(7, 11).map(({ image }) => ({ sha256: image.sha256, defective: true, a: { verdict: "OK", score: 0.2 }, b: { verdict: "NG", score: 0.9 }, better: "b" }));
-    const rate = (n) => ({ n, of: 250, lower95: n / 300, upper95: (n + 4) / 250 });
-    a.station.comparisons.unshift({ id: a.station.nextId++, a: a.body.a, b: a.body.b, dataset_id: a.body.dataset_id, at: now(), doc: { images: 260, labelled: 250, table: { both_right: 230, only_a_right: 3, only_b_right: 14, both_wrong: 3 }, p_value: 0.0127, a: { escapes: rate(9), overkill: rate(8) }, b: { escapes: rate(3), overkill: rate(3) }, num_flips: 4, flips } });
+    a.station.comparisons.unshift(comparisonOf(a.station, a.body, now()));
     return { status: 202, content: { comparison: null, job: addJob(a, { kind: "compare", ...a.body }) } };
   }],
   ["GET /audit", "engineer", ({ station }) => page([...station.audit].reverse())],
@@ -101,9 +115,12 @@ function find(asked, items, id) {
   return items.find((each) => each.id === Number(id)) ?? asked.refuse(404, `There is no ${id}.`);
 }
 
-function lineOf({ state, bundle, shadow, inspections }) {
-  const last_hour = Object.fromEntries(["OK", "REVIEW", "NG", "ERROR"].map((verdict) => [verdict, inspections.filter((each) => each.verdict === verdict).length]));
-  return { id: 1, name: "press 3, left", state, source: null, source_kind: "folder", bundle_id: bundle, shadow_bundle_id: shadow, live: { state, seq: inspections.length, bundle, parts_per_s: 0.7, p99_ms: 38.2, queue: 0 }, behind: 0, fault: null, last_hour };
+/** A line with what only its process knows; others than admins do not see its source. */
+function shown({ station: { inspections }, user }, line) {
+  const of = inspections.filter((each) => each.line_id === line.id);
+  const last_hour = Object.fromEntries(["OK", "REVIEW", "NG", "ERROR"].map((verdict) => [verdict, of.filter((each) => each.verdict === verdict).length]));
+  const live = line.state === "running" ? { state: "running", seq: of.length, bundle: line.bundle_id, parts_per_s: 0.7, p99_ms: 38.2, queue: 0 } : null;
+  return { ...line, source: user.role === "admin" ? line.source : null, source_kind: line.source?.kind ?? null, live, behind: live ? 0 : null, last_hour };
 }
 
 const reviewOf = (station, id) => station.reviews.findLast((each) => each.inspection_id === id) ?? null;

@@ -18,13 +18,13 @@ import { routes } from "./routes.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const { values } = parseArgs({
-  options: { port: { type: "string", default: "0" }, pages: { type: "string", default: join(here, "../../src/blemish/station/static") }, setup: { type: "boolean", default: false }, still: { type: "boolean", default: false } },
+  options: { port: { type: "string", default: "0" }, pages: { type: "string", default: join(here, "../../src/blemish/station/static") }, setup: { type: "boolean", default: false }, still: { type: "boolean", default: false }, empty: { type: "boolean", default: false } },
 });
 const POLICY = "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'; report-uri /mock/csp";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain" };
 const ROLE_ORDER = ["viewer", "operator", "engineer", "admin"];
 
-const station = makeStation();
+const station = makeStation({ empty: values.empty || values.setup });
 if (!values.setup) for (const [i, role] of ROLE_ORDER.entries()) station.users.push({ id: i + 1, name: role, role, active: true, locked_until: null, created_at: "2026-11-01T08:00:00Z", password: "password12" });
 const reports = [];
 
@@ -108,8 +108,9 @@ export function levelsOf({ width, height }) {
 server.on("upgrade", (request, socket) => {
   const key = createHash("sha1").update(`${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${key}\r\n\r\n`);
+  const line = station.lines.find(({ id }) => request.url.includes(`/lines/${id}/`));
   const tell = () => {
-    if (station.state !== "running") return;
+    if (line?.state !== "running") return;
     const part = addPart(station, station.inspections.length);
     const { width, height } = part.image;
     const scale = Math.max(width, height) / 640;

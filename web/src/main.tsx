@@ -12,11 +12,13 @@ import { BundlesPage } from "./pages/bundles";
 import { ClassesPage } from "./pages/classes";
 import { DatasetsPage } from "./pages/datasets";
 import { JobPage, JobsPage } from "./pages/jobs";
+import { LinesPage } from "./pages/lines";
 import { LivePage } from "./pages/live";
 import { LoginPage } from "./pages/login";
 import { PartPage } from "./pages/part";
 import { PartsPage } from "./pages/parts";
 import { ReviewPage } from "./pages/review";
+import { TokensPage } from "./pages/tokens";
 import { UsersPage } from "./pages/users";
 import { T } from "./texts";
 import "uplot/dist/uPlot.min.css";
@@ -43,6 +45,8 @@ function Current() {
   if (page === "jobs" && may("engineer")) return id ? <JobPage key={id} id={Number(id)} /> : <JobsPage />;
   if (page === "bundles") return <BundlesPage />;
   if (page === "users" && may("admin")) return <UsersPage />;
+  if (page === "tokens" && may("admin")) return <TokensPage />;
+  if (page === "lines" && may("admin")) return <LinesPage />;
   if (page === "audit" && may("engineer")) return <AuditPage />;
   if (page === "live") return <LivePage />;
   return (

@@ -8,7 +8,8 @@ import { KeyHelp } from "./parts/key_help";
 import { T } from "./texts";
 import type { Role } from "./api/types";
 
-type Entry = { to: string; text: string; key: string; role: Role };
+/** under: the page in whose place the navigation shows this one */
+type Entry = { to: string; text: string; key: string; role: Role; under?: string };
 
 const PAGES: readonly Entry[] = [
   { to: "live", text: T.nav.live, key: "l", role: "viewer" },
@@ -18,7 +19,9 @@ const PAGES: readonly Entry[] = [
   { to: "datasets", text: T.nav.datasets, key: "d", role: "engineer" },
   { to: "jobs", text: T.nav.jobs, key: "j", role: "engineer" },
   { to: "bundles", text: T.nav.bundles, key: "b", role: "viewer" },
+  { to: "lines", text: T.nav.lines, key: "i", role: "admin" },
   { to: "users", text: T.nav.users, key: "u", role: "admin" },
+  { to: "tokens", text: T.nav.tokens, key: "t", role: "admin", under: "users" },
   { to: "audit", text: T.nav.audit, key: "a", role: "engineer" },
 ];
 
@@ -46,6 +49,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
     addEventListener("keydown", onKey, true);
     return () => removeEventListener("keydown", onKey, true);
   }, []);
+  const here = PAGES.find((each) => each.to === path.value[0]);
   const logOut = async () => {
     await api.logOut().catch(() => null);
     me.value = null;
@@ -57,8 +61,8 @@ export function Shell({ children }: { children: ComponentChildren }) {
       </a>
       <nav aria-label={T.nav.label}>
         <span class="brand" title={T.product}>blemish</span>
-        {PAGES.filter((each) => may(each.role)).map((each) => (
-          <a key={each.to} href={href(`/${each.to}`)} aria-current={path.value[0] === each.to ? "page" : undefined}>
+        {PAGES.filter((each) => may(each.role) && !each.under).map((each) => (
+          <a key={each.to} href={href(`/${each.to}`)} aria-current={each.to === (here?.under ?? here?.to) ? "page" : undefined}>
             {each.text}
           </a>
         ))}

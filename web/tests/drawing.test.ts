@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
+import { area } from "./mask_area";
 import { AnnotationDocument } from "../src/viewer/document";
 import { Drawing } from "../src/viewer/tools";
 
@@ -110,12 +111,12 @@ test("an eraser without a mask does nothing; with one it takes pixels away", () 
   expect(page.items.value).toEqual([]);
   drawing.choose("brush");
   drag([50, 50], [150, 50]);
-  const before = page.current.value!.mask!.area();
+  const before = area(page.current.value!.mask!);
   drawing.choose("eraser");
   drag([100, 50], [100, 50]);
-  expect(page.current.value!.mask!.area()).toBeLessThan(before);
+  expect(area(page.current.value!.mask!)).toBeLessThan(before);
   page.undo();
-  expect(page.current.value!.mask!.area()).toBe(before);
+  expect(area(page.current.value!.mask!)).toBe(before);
 });
 
 test("the class of the selection changes, else that of the next shape", () => {

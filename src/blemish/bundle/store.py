@@ -15,18 +15,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from blemish.bundle.manifest import Manifest, manifest_json, parse_manifest
 from blemish.errors import BlemishError
 from blemish.untrusted import read_bytes, regular_file
 
-Tensors = Mapping[str, NDArray[np.generic]]
+if TYPE_CHECKING:  # a station's server reads bundles now and then; NumPy would be a tenth of its memory
+    import numpy as np
+    from numpy.typing import NDArray
+
+Tensors = Mapping[str, "NDArray[np.generic]"]
 MANIFEST, CERTIFICATE = "manifest.json", "certificate.json"
 TENSOR_SUFFIX = ".safetensors"
 GRAPH_SUFFIXES = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
@@ -85,6 +86,8 @@ def save_bundle(
     networks: name of each network to its tensors; other_files: copied into it, see `Bundle.other_files`
     Raises BlemishError when the disk is full or not writable.
     """
+    from safetensors.numpy import save
+
     others = other_files or {}
     contents = {f"{name}{TENSOR_SUFFIX}": save(dict(tensors)) for name, tensors in networks.items()}
     digests = {name: sha256(data) for name, data in contents.items()}
@@ -108,10 +111,10 @@ def save_bundle(
     return Bundle(path, whole, networks)
 
 
-def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
+def load_bundle(path: Path, *, method: str | None = None, finite: bool = True) -> Bundle:
     """Bundle in folder `path`; every file's hash is checked before any is parsed.
 
-    method: a bundle of any other method is refused
+    method: a bundle of any other method is refused; finite: and one with weights that are not
     Raises BlemishError for a missing or foreign file, a wrong hash, an unknown key, another schema, or a file
     that is not safetensors data.
     """
@@ -140,6 +143,8 @@ def load_bundle(path: Path, *, method: str | None = None) -> Bundle:
         name.removesuffix(TENSOR_SUFFIX): parse_tensors(path / name, content)
         for name, content in data.items()
     }
+    if finite:
+        refuse_not_finite(path, networks)
     return replace(bundle, networks=networks)
 
 
@@ -206,17 +211,24 @@ def refuse_other_digest(file: Path, digest: str, expected: str) -> None:
 
 
 def parse_tensors(file: Path, data: bytes) -> Tensors:
-    """Tensors in a file's content. Raises BlemishError for anything but safetensors data, and for numbers
-    that are not finite.
-    """
+    """Tensors in a file's content. Raises BlemishError for anything but safetensors data."""
+    from safetensors.numpy import load
+
     try:
-        tensors = load(data)
+        return load(data)
     except (SafetensorError, ValueError, KeyError, TypeError, MemoryError) as error:
         raise BlemishError(f"{file} holds no safetensors data. Train or copy the bundle again.") from error
-    for name, tensor in tensors.items():
-        if tensor.dtype.kind in "fc" and not np.isfinite(tensor).all():
-            raise BlemishError(f"{file}: tensor '{name}' must be finite. Train or copy the bundle again.")
-    return tensors
+
+
+def refuse_not_finite(path: Path, networks: Mapping[str, Tensors]) -> None:
+    """Raise BlemishError for a tensor with numbers that are not finite. path: of the bundle"""
+    import numpy as np
+
+    for network, tensors in networks.items():
+        for name, tensor in tensors.items():
+            if tensor.dtype.kind in "fc" and not np.isfinite(tensor).all():
+                file = path / f"{network}{TENSOR_SUFFIX}"
+                raise BlemishError(f"{file}: tensor '{name}' must be finite. Train or copy the bundle again.")
 
 
 def changeable_of(path: Path, bundle: str) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""The commands `station run` and `station line`."""
+"""The commands `station run`, `station demo` and `station line`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from blemish.cli.console import say
+from blemish.cli.options import Quiet
 from blemish.cli.station_admin import audit, backup, restore
 from blemish.cli.stopping import App
 from blemish.errors import WrongUseError
@@ -23,6 +24,8 @@ StationDir = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder of the station; made if it is not there.")
 ]
 
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the page.")]
+
 
 @app.command()
 def run(
@@ -30,7 +33,7 @@ def run(
     host: Annotated[
         str, typer.Option("--host", help="Address that the server listens on; others than loopback need TLS.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of the page.")] = 8765,
+    port: Port = 8765,
     database: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--database", metavar="ADDRESS", help="PostgreSQL in place of SQLite in DIR."),
@@ -53,14 +56,36 @@ def run(
 ) -> None:
     """Run the station in DIR: its server, and a process for each line; started again if one ends."""
     from blemish.station.server.__main__ import ServerOptions, refuse_open_address
-    from blemish.station.supervisor import server_command, supervise
+    from blemish.station.supervisor import SERVER, server_command, supervise
 
     options = ServerOptions(station.absolute(), host, port, database, proxy, certificate, key)
     if not lines_only:
         require_package("fastapi", "blemish station run, but for --lines-only,")
         refuse_open_address(options)
-    supervise(station, server=None if lines_only else server_command(options), say=say)
+    supervise(station, beside={} if lines_only else {SERVER: server_command(options)}, say=say)
     say("The station has stopped.")
+
+
+@app.command()
+def demo(
+    station: StationDir,
+    port: Port = 8765,
+    every: Annotated[
+        float, typer.Option("--every", min=0.2, metavar="SECONDS", help="Time between two parts.")
+    ] = 3.0,
+    quiet: Quiet = False,
+) -> None:
+    """Run a station on a drawn line: trains a bundle once, in minutes, then parts come by themselves."""
+    require_package("fastapi", "blemish station demo")
+    require_package("torch", "blemish station demo")
+    from blemish.station.demo import parts_command, prepare_demo
+    from blemish.station.server.__main__ import ServerOptions
+    from blemish.station.supervisor import SERVER, server_command, supervise
+
+    prepare_demo(station, quiet=quiet)
+    server = server_command(ServerOptions(station.absolute(), port=port))
+    supervise(station, beside={SERVER: server, "parts": parts_command(station, every)}, say=say)
+    say(f"The station has stopped. The same command, or `blemish station run {station}`, goes on with it.")
 
 
 @app.command()

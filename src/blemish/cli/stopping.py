@@ -39,6 +39,8 @@ def after_export(options: Options) -> str:
 
 
 def after_demo(options: Options) -> str:
+    if "station" in options:  # `station demo`
+        return f"{options['station']} keeps what was drawn and trained. The same command goes on with it."
     out = options["out"]
     return f"{out} holds what was finished. Remove it, or choose another folder with --out, and start again."
 

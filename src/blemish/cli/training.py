@@ -174,6 +174,15 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
             "--negative", metavar="DATA", help="Images with boxes where the class was found by mistake."
         ),
     ] = None,
+    alarms: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            "--alarms",
+            metavar="NUMBER",
+            help="False findings of the class on an image, on average, that its threshold lets pass; "
+            "0.1 unless given.",
+        ),
+    ] = None,
     seed: Seed = 0,
     skip_broken: SkipBroken = False,
     device: Device = "auto",
@@ -202,6 +211,7 @@ def add_class(  # noqa: PLR0913, PLR0917 - an option each
         good=good,
         negative=negative,
         tune=not no_training,
+        alarms=alarms,
     )
     say(workflow.add_class(request, quiet=quiet))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,7 @@ _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _HUFFMAN = frozenset({0xC0, 0xC1, 0xC2})  # neither lossless nor arithmetic, nor a hierarchy of both
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+MAX_SCANS = 100  # each takes as long as a picture; encoders write some ten
 # No code of a photograph is so many zeros long: 256 bits.
 _ZEROS = bytes(32)
 
@@ -51,6 +53,7 @@ def check_inks(data: bytes) -> None:
 
 
 def decoded(data: bytes, colours: str) -> NDArray[np.uint8]:
+    refuse_many_scans(data)
     try:
         return simplejpeg.decode_jpeg(data, colours)
     except ValueError as error:
@@ -77,6 +80,14 @@ def tiff_jpeg_pixels(
     if pixels.shape[:2] != size:
         raise ValueError(f"a strip or tile of {pixels.shape[1]}×{pixels.shape[0]} pixels")
     return pixels.reshape(*size, depth)
+
+
+def refuse_many_scans(data: bytes) -> None:
+    """Raises ValueError for more scans than any encoder writes, and than can be decoded in time."""
+    if data.count(b"\xff\xda") > MAX_SCANS:  # which a profile or a preview may hold as well
+        with suppress(IndexError, struct.error):  # damage that decoding tells
+            if sum(marker == 0xDA for marker, *_ in segments(data)) > MAX_SCANS:
+                raise ValueError(f"more than {MAX_SCANS} scans")
 
 
 def has_frame(data: bytes) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -246,3 +246,12 @@ def or_failed(judge: Callable[[], T], name: str, bundle: str) -> T | Inspection:
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         return failed(name, f"{name} could not be judged: {reason}", bundle=bundle)
+
+
+def __getattr__(name: str) -> Any:
+    """Find `open_inspector`, which stood here in 0.1: it is in `loading` now, which needs this module."""
+    if name == "open_inspector":
+        from blemish.inspector.loading import open_inspector
+
+        return open_inspector
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

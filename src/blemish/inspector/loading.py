@@ -12,11 +12,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from blemish.bundle.faults import first_fault
 from blemish.bundle.manifest import Manifest
-from blemish.bundle.store import DECISION, Bundle, load_bundle, sha256_of
+from blemish.bundle.store import DECISION, Bundle, load_bundle, refuse_not_finite, sha256_of
 from blemish.decision.store import refuse_open, refuse_unfit, stored_decision
 from blemish.errors import BlemishError
 from blemish.inspector.graph_backend import refuse_torch_options, served_networks
@@ -26,7 +28,7 @@ from blemish.inspector.limits import DEFAULT_LIMITS, Limits, timed
 from blemish.methods import find_method
 from blemish.methods.common.outputs import checked_networks
 from blemish.methods.common.scores import default_label
-from blemish.methods.contract import Inference, Method, Networks
+from blemish.methods.contract import Inference, Method, Network, Networks
 from blemish.optional_dependencies import MissingExtraError, require_package
 from blemish.provenance import runtime_facts
 from blemish.record import UsedBundle
@@ -43,8 +45,18 @@ RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages that run 
 def open_inspector(
     path: Path, *, device: str = "auto", bfloat16: bool = False, mm_per_px: float | None = None
 ) -> BundleInspector:
-    """Open the bundle in folder `path` as an inspector. Raises BlemishError for a bundle that is refused."""
-    return inspector_of(load_bundle(path), device=device, bfloat16=bfloat16, mm_per_px=mm_per_px)
+    """Open the bundle in folder `path` as an inspector, for programs that judge one image after the other.
+
+    Such a program gets an answer to each: where the weights are not finite, it is ERROR.
+    Raises BlemishError for a bundle that is refused for anything else.
+    """
+    bundle = load_bundle(path, finite=False)
+    inspector = inspector_of(bundle, device=device, bfloat16=bfloat16, mm_per_px=mm_per_px)
+    try:
+        refuse_not_finite(path, bundle.networks)
+    except BlemishError as error:
+        return replace(inspector, networks=dict.fromkeys(inspector.networks, refusing(str(error))))
+    return inspector
 
 
 def inspector_of(
@@ -91,6 +103,15 @@ def inspector_of(
         refuse_open_thresholds(bundle)
     file = bundle.path / DECISION if decision is not None else None
     return replace(inspector, used=used_bundle(bundle, inspector, file, device=device, bfloat16=bfloat16))
+
+
+def refusing(message: str) -> Network:
+    """Network that gives nothing: it raises BlemishError."""
+
+    def refuse(_: NDArray[np.float32]) -> NDArray[np.float32]:
+        raise BlemishError(message)
+
+    return refuse
 
 
 def refuse_open_thresholds(bundle: Bundle) -> None:

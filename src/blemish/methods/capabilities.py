@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Adding classes
 
+ALARMS = 0.1  # findings of an added class on an image without it, on average
+
 
 @dataclass(frozen=True)
 class Example:
@@ -86,12 +88,35 @@ class ExampleOutcome:
 
 
 @dataclass(frozen=True)
+class ClassThreshold:
+    """Threshold of an added class's own, and counts on the images that it was chosen on.
+
+    confidence: from which a region is a defect; tuned: whether tuning was kept, see `AddsClasses.enrol`
+    found: of `left_out` examples, each by a class made without its image, with `false_left_out` findings that
+        meet none on their `left_out_images`; all 0 where the examples are in a single image
+    false: findings on `without` images without the class, of the bundle's training or good parts, of which
+        `alarmed` have one or more
+    """
+
+    confidence: float
+    found: int
+    left_out: int
+    false_left_out: int
+    left_out_images: int
+    false: int
+    alarmed: int
+    without: int
+    tuned: bool
+
+
+@dataclass(frozen=True)
 class Enrolment:
     """Changes to a bundle that takes one class more, and findings on the way.
 
     networks: tensors of those networks that change; memory: as `Manifest.memory`
     held_out: whether each example was judged by a class made without its image
     sentences: on similarities and outcomes, for the report
+    threshold: of the class; None where it has that of the others
     """
 
     networks: Mapping[str, Tensors]
@@ -100,6 +125,7 @@ class Enrolment:
     outcomes: tuple[ExampleOutcome, ...]
     held_out: bool
     sentences: tuple[str, ...]
+    threshold: ClassThreshold | None = None
 
 
 @dataclass(frozen=True)
@@ -123,11 +149,14 @@ class AddsClasses(ABC):
         negatives: Sequence[Negative] = (),
         *,
         tune: bool = False,
+        alarms: float = ALARMS,
     ) -> Enrolment:
         """Add class `name` behind a bundle's others, or more examples to one of `extendable`.
 
         tune: whether to fit the class, as far as the bundle allows, to all regions of the examples' images,
-            which takes seconds; the other classes stay as they are
+            which takes seconds, and keep that where left-out examples are found as well; the other classes
+            stay as they are
+        alarms: findings on an image without the class that its threshold lets pass on average, about
 
         Raises BlemishError where the bundle's own settings do not allow that.
         """

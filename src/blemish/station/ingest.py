@@ -31,7 +31,7 @@ from blemish.station.database.writer import Writer
 from blemish.station.journal import START, Entry, Place, Record, place_of, read_journal, sync_segment
 from blemish.station.layout import LineFolder
 
-BATCH = 500
+BATCH = 100  # of a transaction; what people change waits for it
 MAX_NAME = 200
 
 
@@ -49,9 +49,10 @@ class Ingested:
 
 
 def ingest(writer: Writer, line_id: int, folder: LineFolder, *, batch: int = BATCH) -> Ingested:
-    """Read what is new in a line's journal into the database, some hundred records a transaction.
+    """Read what is new in a line's journal into the database, a hundred records a transaction.
 
-    Raises JournalDamagedError for a record that was changed, RecordRefusedError for one that is unknown.
+    Raises JournalDamagedError for a record that was changed, RecordRefusedError for one that is unknown,
+    JournalWriteError where a flush to the disk fails.
     """
     with writer.database.reading() as session:
         place = stored_place(session, line_id)
@@ -59,8 +60,11 @@ def ingest(writer: Writer, line_id: int, folder: LineFolder, *, batch: int = BAT
     entries = read_journal(folder.journal, place)
     while group := list(islice(entries, batch)):
         # Read, a record may not be on the disk yet: the database must not know what a power cut takes back.
-        for segment in sorted({entry.segment for entry in group}):
-            sync_segment(folder.journal, segment)
+        sizes = [
+            sync_segment(folder.journal, segment) for segment in sorted({each.segment for each in group})
+        ]
+        if sizes[-1] < place_of(group[-1]).offset:  # taken out again, as the line could not flush it
+            break
         place = writer.write(partial(store, line_id=line_id, entries=group))
         judged = sum(entry.record["kind"] == "inspection" for entry in group)
         inspections, others = inspections + judged, others + len(group) - judged

@@ -8,6 +8,9 @@ n counts from 1 without a gap over all segments. `prev` is the SHA-256 of the li
 included, as `sha256sum` prints it, and 64 zeros in the first; so nobody changes or removes a record without
 every later one telling. A line that a kill has cut off was never answered: it is cut when the journal is
 opened. Damage with sound records behind it is refused: those were answered.
+
+After a flush that failed, the kernel may take the pages for written, and the next flush then says nothing
+(fsync(2), EIO). So records whose flush failed are taken out of the segment, and written again from memory.
 """
 
 from __future__ import annotations
@@ -83,10 +86,12 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             self.place, self.cut_bytes = self.mend()
             self.handle = self.open_segment(self.place.segment)
+            self.flush_earlier()
         except OSError as error:
             raise JournalWriteError(
                 f"{folder} cannot be written: {error.strerror}. Check the disk and its permissions."
             ) from error
+        self.flushed, self.unflushed, self.taken_out = self.place, bytearray(), False
 
     @property
     def n(self) -> int:
@@ -106,20 +111,26 @@ class Journal:
             try:
                 if place.offset and place.offset + len(line) > self.max_bytes:
                     place = self.begin_segment()
-                self.write(line, place.offset, durable=durable)
+                self.put_back()
+                self.write(line, place.offset)
+                digest = hashlib.sha256(line).hexdigest()
+                behind = Place(place.n + 1, place.segment, place.offset + len(line), digest)
+                if durable:
+                    self.flush(behind)
             except OSError as error:
                 with suppress(OSError):  # an opening cuts it, too
-                    os.ftruncate(self.handle, place.offset)
+                    os.ftruncate(self.handle, (self.flushed if self.taken_out else place).offset)
                 raise JournalWriteError(explained(error, self.folder)) from error
-            digest = hashlib.sha256(line).hexdigest()
-            self.place = Place(place.n + 1, place.segment, place.offset + len(line), digest)
+            if not durable:
+                self.unflushed += line
+            self.place = behind
             return record
 
     def sync(self) -> None:
         """Have every record on the disk. Raises JournalWriteError"""
         with self.lock:
             try:
-                os.fsync(self.handle)
+                self.flush(self.place)
             except OSError as error:
                 raise JournalWriteError(explained(error, self.folder)) from error
 
@@ -128,26 +139,68 @@ class Journal:
         self.sync()
         os.close(self.handle)
 
-    def write(self, line: bytes, offset: int, *, durable: bool) -> None:
-        rest, at = memoryview(line), offset
+    def flush_earlier(self) -> None:
+        """Have on the disk what an earlier process left. Raises OSError"""
+        try:
+            os.fsync(self.handle)
+        except OSError:  # it may be lost, though it can be read
+            content = segment_file(self.folder, self.place.segment).read_bytes()
+            self.write(content, 0)
+            os.fsync(self.handle)
+
+    def write(self, lines: bytes | bytearray, offset: int) -> None:
+        rest, at = memoryview(lines), offset
         while rest:
             written = os.pwrite(self.handle, rest, at)
             rest, at = rest[written:], at + written
-        if durable:
+
+    def flush(self, place: Place) -> None:
+        """Have all that stands before a place on the disk; where that fails, take out what may be lost.
+
+        Raises OSError, and JournalWriteError as `put_back` does.
+        """
+        self.put_back()
+        try:
             os.fsync(self.handle)
+        except OSError:
+            self.taken_out = True
+            with suppress(OSError):  # `put_back` writes over it
+                os.ftruncate(self.handle, self.flushed.offset)
+            raise
+        self.flushed, self.unflushed = place, bytearray()
+
+    def put_back(self) -> None:
+        """Write records that were taken out again, behind those that are on the disk.
+
+        Raises OSError; JournalWriteError where those on the disk do not read as they were written.
+        """
+        if self.taken_out:
+            try:
+                refuse_changed(self.folder, self.flushed)
+            except JournalDamagedError as error:
+                raise JournalWriteError(str(error)) from error
+            self.write(self.unflushed, self.flushed.offset)
+            self.taken_out = False
 
     def begin_segment(self) -> Place:
-        """Open the next segment, with the last one on the disk. Raises OSError"""
-        os.fsync(self.handle)
+        """Open the next segment, with the last one on the disk. Raises OSError and JournalWriteError"""
+        self.flush(self.place)
         handle = self.open_segment(self.place.segment + 1)
         os.close(self.handle)
         self.handle = handle
-        self.place = Place(self.place.n, self.place.segment + 1, 0, self.place.prev)
+        self.place = self.flushed = Place(self.place.n, self.place.segment + 1, 0, self.place.prev)
         return self.place
 
     def open_segment(self, number: int) -> int:
-        handle = os.open(segment_file(self.folder, number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        sync_folder(self.folder)
+        file = segment_file(self.folder, number)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            sync_folder(self.folder)
+        except OSError:
+            if os.fstat(handle).st_size == 0:
+                file.unlink()  # its name is then written again, too
+            os.close(handle)
+            raise
         return handle
 
     def mend(self) -> tuple[Place, int]:
@@ -305,6 +358,18 @@ def last_place(folder: Path, number: int) -> Place:
     return place
 
 
+def refuse_changed(folder: Path, place: Place) -> None:
+    """Raise JournalDamagedError where a segment does not read, up to a place, as it was written."""
+    file, offset, digest = segment_file(folder, place.segment), 0, place.prev if place.offset == 0 else ""
+    for line in whole_lines(file, 0):
+        record = record_in(line)
+        if offset >= place.offset or record is None or digest not in ("", record["prev"]):
+            break
+        offset, digest = offset + len(line), hashlib.sha256(line).hexdigest()
+    if (offset, digest) != (place.offset, place.prev):
+        raise damaged(file, offset, "something else, after a flush to the disk that failed")
+
+
 def refuse_sound_behind(file: Path, offset: int, size: int) -> None:
     """Raise JournalDamagedError where a segment has a record behind the damage at a byte."""
     if any(record_in(line) is not None for line in whole_lines(file, offset)):
@@ -318,13 +383,20 @@ def damaged(file: Path, offset: int, received: str) -> JournalDamagedError:
     )
 
 
-def sync_segment(folder: Path, number: int) -> None:
-    """Have all that stands in a segment on the disk, whoever wrote it."""
-    handle = os.open(segment_file(folder, number), os.O_RDONLY | os.O_CLOEXEC)
+def sync_segment(folder: Path, number: int) -> int:
+    """Have all that stands in a segment on the disk, whoever wrote it; returns its size in bytes then.
+
+    Raises JournalWriteError
+    """
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(segment_file(folder, number), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+            return os.fstat(handle).st_size
+        finally:
+            os.close(handle)
+    except OSError as error:
+        raise JournalWriteError(explained(error, folder)) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -93,6 +93,11 @@ class StationFolder:
         return self.root / "lines"
 
     @property
+    def demo(self) -> Path:
+        """Folder of what `station demo` draws and trains."""
+        return self.root / "demo"
+
+    @property
     def lock(self) -> Path:
         """Held by the supervisor: one station runs on a folder."""
         return self.root / "lock"

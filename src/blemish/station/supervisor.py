@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +74,11 @@ class Child:
         self.process = None
 
 
-def supervise(root: Path, *, server: Sequence[str] | None, say: Say) -> None:
+def supervise(root: Path, *, beside: Mapping[str, Sequence[str]], say: Say) -> None:
     """Run a station until SIGTERM or SIGINT, then end its processes.
 
-    root: folder of the station, made where it is not there; server: its command, None to run the lines alone
+    root: folder of the station, made where it is not there
+    beside: commands of the processes beside its lines, by name, such as that of the server
     say: called with each line for the user
     Raises RunningError where a station runs on the folder already; BlemishError where it cannot be written.
     """
@@ -87,15 +88,15 @@ def supervise(root: Path, *, server: Sequence[str] | None, say: Say) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         end_left_behind(station, say)
         say(f"The station in {root} runs. Ctrl-C stops it.")
-        Supervisor(station, server, say).run()
+        Supervisor(station, beside, say).run()
 
 
 class Supervisor:
     """Children of a station by their names."""
 
-    def __init__(self, station: StationFolder, server: Sequence[str] | None, say: Say) -> None:
-        self.station, self.say = station, say
-        self.children = {SERVER: Child(SERVER, server)} if server else {}
+    def __init__(self, station: StationFolder, beside: Mapping[str, Sequence[str]], say: Say) -> None:
+        self.station, self.beside, self.say = station, beside, say
+        self.children = {name: Child(name, command) for name, command in beside.items()}
         self.stops = 0
         self.looked = float("-inf")
 
@@ -125,7 +126,8 @@ class Supervisor:
             return False
         self.looked = time.monotonic()
         there = {f"line {folder.name}": folder.name for folder in self.station.line_folders()}
-        gone = [child for name, child in self.children.items() if name != SERVER and name not in there]
+        stay = {*self.beside, *there}
+        gone = [child for name, child in self.children.items() if name not in stay]
         self.end(gone)
         for child in gone:
             del self.children[child.name]

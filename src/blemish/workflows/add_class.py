@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, WrongUseError, refused_as_wrong_use
 from blemish.evaluation.before_after import ClassChange, change_sentences, class_changes
 from blemish.evaluation.records import ImageRecord
-from blemish.evaluation.report.enrolment import EnrolmentReport, write_enrolment_report
+from blemish.evaluation.report.enrolment import EnrolmentReport, threshold_sentences, write_enrolment_report
 from blemish.evaluation.run import evaluate_samples, without_other_classes
 from blemish.folder_lock import folder_lock
 from blemish.inspector.graph_backend import open_graphs, refuse_torch_options
@@ -27,7 +28,7 @@ from blemish.inspector.loading import (
     refuse_exported,
     refuse_without_torch,
 )
-from blemish.methods.capabilities import AddsClasses, Exported, Negative
+from blemish.methods.capabilities import ALARMS, AddsClasses, Exported, Negative
 from blemish.methods.contract import Method
 from blemish.progress import Reporter
 from blemish.provenance import provenance
@@ -56,7 +57,8 @@ class AddClassRequest:
     examples: dataset with its boxes; out: folder of the new bundle
     check: dataset with images of the older classes; fine_tune: train shortly, on these as well
     good: folder of good parts; negative: dataset whose boxes are false alarms; neither shows the class
-    tune: fit the class to all regions of its examples' images, which takes seconds
+    tune: fit the class to all regions of its examples' images, which takes seconds, if that finds as many
+    alarms: false findings of the class on an image, on average, that its threshold lets pass; None: `ALARMS`
     skip_broken: leave out broken files of both, each with a line
     settings: of that training; command: the user's call, for the report
     """
@@ -75,6 +77,7 @@ class AddClassRequest:
     good: Path | None = None
     negative: Path | None = None
     tune: bool = True
+    alarms: float | None = None
 
     @property
     def report(self) -> Path:
@@ -115,6 +118,10 @@ def refuse_odd_options(request: AddClassRequest) -> None:
             f"{option} is for a class that is added without training. Leave --fine-tune out, or add the good "
             "images to the training images of --check."
         )
+    if request.alarms is not None and request.fine_tune:
+        raise WrongUseError("--alarms is for a class that is added without training. Leave it out.")
+    if request.alarms is not None and not 0 <= request.alarms < math.inf:
+        raise WrongUseError(f"--alarms must be a number from 0 on, such as 0.1. Received: {request.alarms}.")
     if request.out.exists():
         raise BlemishError(f"{request.out} already exists. Choose another --out.")
 
@@ -253,20 +260,27 @@ class Addition:
         networks = opened_networks(self.parent, self.method, self.request.device)
         boxes, parent = self.examples.boxes, self.parent.manifest
         found = self.enrolling.enrol(
-            networks, parent, self.request.name, boxes, self.negatives, tune=self.request.tune
+            networks,
+            parent,
+            self.request.name,
+            boxes,
+            self.negatives,
+            tune=self.request.tune,
+            alarms=ALARMS if self.request.alarms is None else self.request.alarms,
         )
+        sentences = (*found.sentences, *threshold_sentences(self.request.name, found.threshold))
         added = (
             f"Examples added to '{self.request.name}': {len(boxes)}."
             if self.extends
-            else f"'{self.request.name}' was added without training, from {len(boxes)} examples; thresholds "
-            "and what they cost were found without it."
+            else f"'{self.request.name}' was added without training, from {len(boxes)} examples; the "
+            "thresholds of images, and what they cost, were found without it."
         )
         manifest = parent.model_copy(
             update={
                 "class_names": self.class_names,
                 "memory": dict(found.memory),
                 "metrics": {},  # those of the parent were measured without the class
-                "notes": (*parent.notes, added, *found.sentences),
+                "notes": (*parent.notes, added, *sentences),
                 "data": self.data(parent),
                 "provenance": {
                     **provenance(),
@@ -280,7 +294,8 @@ class Addition:
             similarities=found.similarities,
             outcomes=found.outcomes,
             held_out=found.held_out,
-            sentences=found.sentences,
+            sentences=sentences,
+            threshold=found.threshold,
         )
         # At the parent's place, where its graphs lie, until it is written to its own.
         return replace(

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from blemish.bundle.store import load_bundle
-from blemish.errors import WrongUseError
+from blemish.errors import BlemishError, WrongUseError
 from blemish.folder_lock import folder_lock
 from blemish.images.text import letters_without_font
 from blemish.inspection import Inspection, Verdict
@@ -171,7 +171,14 @@ def outputs_of(
     sheet: bool,
     csv: bool,
 ) -> list[Output]:
-    """Pictures and tables that are asked for, in the folder. ability: of the judge"""
+    """Pictures and tables that are asked for, in the folder. ability: of the judge
+
+    Raises BlemishError for a link in place of the folder of overlays, which may lead anywhere.
+    """
+    if overlay and (out / OVERLAYS).is_symlink():
+        raise BlemishError(
+            f"{out / OVERLAYS} must be a folder. Received: a link. Remove it, or choose another --out."
+        )
     overlays = Overlays(out / OVERLAYS, ability.score_map_max, ability.pixel_threshold, class_names)
     asked = ((overlay, overlays), (sheet, ContactSheet(out, class_names)), (csv, Tables(out)))
     return [output for wanted, output in asked if wanted]

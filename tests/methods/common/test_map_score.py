@@ -180,13 +180,18 @@ def test_higher_log_odds_never_lower_the_score_and_a_web_takes_their_mean() -> N
     assert not MapMemory(image_score=SCORE).uses_head and not MapMemory().uses_head
 
 
-@pytest.mark.parametrize("head", [-50.0, 0.0, 50.0])
-def test_a_head_never_says_that_there_are_defects_where_there_is_none(head: float) -> None:
-    fitted = MapScore(weights=(0.5, 0, 2, 1, 3), bias=-0.5)
-    region = Region(np.ones((1, 1), bool), (0, 0), np.ones(1, np.float32))
+def test_with_a_head_the_score_is_the_probability_and_without_one_regions_divide_it() -> None:
+    """So that a false region of a clean image does not outrank every defective one without a region."""
     values = np.full((5, 5), 0.3, np.float32)
-    clean = image_score([], values, threshold=0.9, fitted=fitted, head=head)
-    assert clean < FITTED_THRESHOLD <= image_score([region], values, threshold=0.9, fitted=fitted, head=head)
+    regions = [Region(np.ones((1, 1), bool), (0, 0), np.ones(1, np.float32))]
+    with_head = MapScore(weights=(0.5, 0, 2, 1, 3), bias=-0.5)
+    for head in (-50.0, 0.0, 0.4, 50.0, None):
+        expected = with_head.probability(values, max_value=1.0, head=head)
+        for found in ([], regions):
+            assert image_score(found, values, threshold=0.9, fitted=with_head, head=head) == expected
+    alone = MapScore(weights=(0.5, 0, 2, 1), bias=9.0)
+    clean, defective = (image_score(each, values, threshold=0.9, fitted=alone) for each in ([], regions))
+    assert clean < FITTED_THRESHOLD <= defective
 
 
 def test_near_copies_do_not_make_a_head_of_chance_look_better() -> None:

@@ -23,6 +23,9 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE_MS = 120_000  # a browser without a graphics card, on cores that others use too
 PASSWORD = "password12"
+LONG = "BLEMISH_STATION_LONG" in os.environ  # make test-station
+KEPT = ROOT / "build/pictures"
+AXE = ROOT / "web/node_modules/axe-core/axe.min.js"
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +71,7 @@ def mock(start_mock: Callable[..., str]) -> str:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Log in with a browser profile of one's own, open an address; what the policy reports fails the test."""
+    """Log in with a browser of one's own, open an address; an error or a breach of the policy fails it."""
     opened: list[tuple[str, Page]] = []
     faults: list[str] = []
 
@@ -77,6 +80,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda message: faults.extend(breach(message.text)))
         opened.append((base, page))
         page.goto(base)
         if name:
@@ -90,6 +94,29 @@ def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     yield open_page
     for base, page in opened:
-        faults += page.request.get(f"{base}/mock/csp").json()
+        reports = page.request.get(f"{base}/mock/csp")
+        faults += (
+            reports.json() if "json" in reports.headers["content-type"] else []
+        )  # a real station has none
         page.context.close()
     assert not faults
+
+
+def breach(message: str) -> list[str]:
+    """The message, where the browser says that the content security policy was breached."""
+    return [message] if "Content Security Policy" in message else []
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder for the pictures of screens; the long form of the tests keeps them in build/pictures."""
+    if not LONG:
+        return tmp_path_factory.mktemp("pictures")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    return KEPT
+
+
+def busy() -> str:
+    """Why a figure would say nothing now; empty where the cores are free."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    return f"the cores are busy with something else: load {load:.0f} on {cores}" if load > cores else ""

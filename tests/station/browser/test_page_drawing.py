@@ -139,3 +139,102 @@ def test_two_people_on_one_image_lose_nothing(
     second.get_by_text("● not saved yet").wait_for(state="detached")
     found = {tuple(item["shape"]["box"][:2]) for item in annotations(second, mock)["items"]}
     assert found == expected
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def cursor(page: Page) -> tuple[float, float]:
+    """Where the keyboard's cursor begins: the middle of the picture, in whole pixels."""
+    layer = page.locator("canvas.layer")
+    scale, left, top = json.loads(layer.get_attribute("data-view") or "")
+    width, height = layer.evaluate("(it) => [it.clientWidth, it.clientHeight]")
+    return round((width / 2 - left) / scale), round((height / 2 - top) / scale)
+
+
+def test_polygon_turned_box_and_mask_by_keys_alone(mock: str, visit: Visit) -> None:
+    page = visit(mock, f"#/parts/{PART}?x=6260&y=4016&zoom=1")
+    ready(page)
+    x, y = cursor(page)
+    press(
+        page,
+        "1",
+        "p",
+        "ArrowLeft",
+        "Space",
+        *["Shift+ArrowRight"] * 4,
+        "Space",
+        *["Shift+ArrowDown"] * 3,
+        "Space",
+    )
+    press(page, "Shift+ArrowDown", "Space", "Backspace", "Enter")  # a point that is taken back
+    press(page, "Escape", "2", "t", *["Shift+ArrowUp"] * 3, "Space", *["Shift+ArrowRight"] * 6, "Space")
+    press(page, *["Shift+ArrowDown"] * 1, "Space")
+    press(page, "Escape", "3", "d", *[","] * 10, "Space", "Shift+ArrowRight", "Space", "e", "Space")
+    save(page)
+    polygon, turned, mask = annotations(page, mock)["items"]
+    assert polygon["shape"] == {
+        "kind": "polygon",
+        "rings": [[[x - 1, y], [x + 39, y], [x + 39, y + 30]]],
+    }
+    assert (turned["shape"]["length"], turned["shape"]["width"], turned["shape"]["angle_deg"]) == (60, 20, 0)
+    assert (mask["shape"]["kind"], mask["shape"]["counts"]) == (
+        "mask",
+        [0, 1],
+    )  # two dabs, one of them erased
+    assert [item["class_id"] for item in (polygon, turned, mask)] == [1, 2, 3]
+
+
+def test_undo_and_redo_go_through_every_step(mock: str, visit: Visit) -> None:
+    page = visit(mock, f"#/parts/{PART}?x=6260&y=4016&zoom=1")
+    ready(page)
+    draw_box(page, 6200, 3976, 6220, 3996)
+    draw_box(page, 6240, 4000, 6260, 4020)
+    press(page, "Delete", "3")
+
+    def wait_for_count(count: str) -> None:
+        page.wait_for_selector(f"h3:has-text('Annotations') .count:text-is('{count}')")
+
+    wait_for_count("1")
+    for key, left in (
+        *zip(["Control+z"] * 3, "210", strict=True),
+        *zip(["Control+y"] * 3, "121", strict=True),
+    ):
+        page.keyboard.press(key)
+        wait_for_count(left)
+
+
+def test_sixteen_bits_in_a_window_of_grey_values(mock: str, visit: Visit) -> None:
+    """What lies below the window is black, what lies above it white; the whole range is one button away."""
+    page = visit(mock, "#/parts/6")
+    ready(page)
+
+    def grey() -> int:
+        page.wait_for_selector("canvas.layer[data-sharp=true]")
+        shown = "(it) => it.getContext('2d').getImageData(it.width / 2, it.height / 2, 1, 1).data[0]"
+        value: int = page.locator(".openseadragon-canvas canvas").first.evaluate(shown)
+        return value
+
+    def wait_for_grey(expected: int) -> None:
+        for _ in range(400):  # its tiles come one after the other
+            if abs(grey() - expected) <= 1:
+                return
+            page.wait_for_timeout(100)
+        assert grey() == pytest.approx(expected, abs=1)
+
+    page.wait_for_timeout(500)
+    before = grey()
+    assert 100 < before < 220
+    with page.expect_request(lambda request: "lo=" in request.url and "hi=" in request.url):
+        page.get_by_label("Darkest").focus()
+        for _ in range(9):
+            page.keyboard.press("PageUp")
+    wait_for_grey(0)
+    page.get_by_label("Darkest").press("Home")
+    page.get_by_label("Brightest").press("Home")  # no window at all: refused
+    page.get_by_label("Brightest").press("PageUp")
+    wait_for_grey(255)
+    page.get_by_role("button", name="Whole range").click()
+    wait_for_grey(before)

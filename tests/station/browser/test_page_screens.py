@@ -1,21 +1,14 @@
-"""The page's screens in a real browser: logging in, live view, filters, review by keys, many defects."""
+"""The page in a real browser: logging in, live view, filters, review, tokens, lines."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Visit = Callable[..., "Page"]
-SCREENS = (
-    "live", "review", "parts", "parts/1", "parts/5", "parts/7", "classes", "datasets", "jobs", "bundles",
-    "users", "audit",
-)  # fmt: skip
 
 
 def test_logging_in(mock: str, visit: Visit) -> None:
@@ -117,38 +110,53 @@ def test_key_help(mock: str, visit: Visit) -> None:
     page.wait_for_url("**/#/parts")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (800, "light")])
-def test_every_screen_fits_and_reports_nothing(mock: str, visit: Visit, width: int, scheme: str) -> None:
-    page = visit(mock, viewport={"width": width, "height": 760}, color_scheme=scheme)
-    for screen in SCREENS:
-        page.goto(f"{mock}/#/{screen}")
-        page.wait_for_timeout(1000)
-        too_wide = page.locator("main").evaluate("(it) => it.scrollWidth > it.clientWidth")
-        assert not too_wide, screen
-    # `visit` then asks for the policy's reports
+def test_a_token_is_made_shown_once_and_revoked(mock: str, visit: Visit) -> None:
+    page = visit(mock, "#/tokens")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="New token").click()
+    page.locator("dialog [name=name]").fill("press 4")
+    page.locator("dialog [name=line]").select_option("press-3-left")
+    page.get_by_role("button", name="Create token").click()
+    secret = page.get_by_role("dialog", name="press 4").get_by_label("Secret").input_value()
+    assert secret.startswith("blemish_")
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    assert secret not in page.content()
+    row = page.get_by_role("row", name="press 4")
+    assert row.locator("td").nth(1).inner_text() == "operator"
+    assert row.locator("td").nth(2).inner_text() == "press-3-left"
+    page.get_by_role("button", name="Revoke: press 4").click()
+    row.get_by_text("revoked").wait_for()
+    assert "secret" not in page.request.get(f"{mock}/api/v1/tokens").text()
 
 
-def test_five_thousand_defects_pan_smoothly(mock: str, visit: Visit) -> None:
-    """At least 20 frames a second, drawn in software, with every defect on the screen."""
-    if os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
-        pytest.skip("the cores are busy with something else; frames a second would say nothing")
-    page = visit(mock, "#/parts/5")
-    page.wait_for_selector("canvas.layer[data-view]")
-    page.wait_for_timeout(3000)
-    assert page.locator("h3 .count").first.inner_text() == "5000"
-    box = page.locator(".stage").bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.evaluate(
-        "() => { window.frames_seen = [];"
-        " const next = (at) => { window.frames_seen.push(at); requestAnimationFrame(next); };"
-        " requestAnimationFrame(next); }"
-    )
-    page.mouse.move(x, y)
-    page.mouse.down()
-    for step in range(60):
-        page.mouse.move(x + 60 - abs(step % 40 - 20) * 3, y + step % 30)
-    page.mouse.up()
-    frames = page.evaluate("() => window.frames_seen")
-    rate = 1000 * (len(frames) - 1) / (frames[-1] - frames[0])
-    assert rate >= 20
+def test_a_line_is_added_with_its_first_bundle_then_changed(mock: str, visit: Visit) -> None:
+    page = visit(mock, "#/lines")
+    page.get_by_role("button", name="New line").click()
+    form = page.get_by_role("dialog", name="New line")
+    form.locator("[name=name]").fill("press-4")
+    form.get_by_label("Source").select_option("video")
+    form.locator("[name=path]").fill("/srv/press-4.mp4")
+    form.locator("[name=every]").fill("5")
+    form.locator("[name=deadline]").fill("250")
+    form.locator("[name=error]").uncheck()
+    form.locator("[name=audit_share]").fill("2.5")
+    form.locator("[name=bundle]").select_option("severity-b1d0c0ffee01")
+    form.locator("[name=why]").fill("The first one")
+    form.get_by_role("button", name="Save").click()
+    form.wait_for(state="detached")
+    line = page.request.get(f"{mock}/api/v1/lines").json()["items"][-1]
+    assert line["source"] == {"kind": "video", "path": "/srv/press-4.mp4", "every": 5}
+    assert line["keep"] == {"review": True, "ng": True, "error": False, "ok_share": 0.01}
+    assert (line["deadline_ms"], line["audit_share"], line["review_is_ng"]) == (250, 0.025, True)
+    assert (line["state"], line["bundle_id"]) == ("running", "severity-b1d0c0ffee01")
+
+    card = page.get_by_role("listitem").filter(has_text="press-4")
+    card.get_by_role("button", name="Edit").click()
+    form = page.get_by_role("dialog", name="press-4")
+    assert form.locator("[name=every]").input_value() == "5"
+    form.get_by_label("Source").select_option("api")
+    form.get_by_role("button", name="Save").click()
+    form.wait_for(state="detached")
+    line = page.request.get(f"{mock}/api/v1/lines").json()["items"][-1]
+    assert line["source"] is None and line["deadline_ms"] == 250

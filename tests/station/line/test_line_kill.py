@@ -10,18 +10,14 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from stand_in_line import asked, inspections, new_line, opened, png, wait_for
-
-from blemish.errors import BlemishError
 from blemish.station.journal_check import verify_journal
 from blemish.station.layout import LineFolder
+from tests.station.line.line_load import Asking, Filling
+from tests.station.line.stand_in_line import inspections, new_line, wait_for
 
 KILLS = int(os.environ.get("BLEMISH_STATION_KILLS", "3"))
 PARTS_A_KILL = 100
@@ -37,61 +33,12 @@ def started(line: LineFolder) -> subprocess.Popen[bytes]:
     return process
 
 
-class Asking:
-    """A thread that sends request after request, over every kill, and keeps what was acknowledged."""
-
-    def __init__(self, line: LineFolder) -> None:
-        self.line, self.over = line, threading.Event()
-        self.acknowledged: dict[str, int] = {}
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self) -> None:
-        number = 0
-        while not self.over.is_set():
-            with suppress(BlemishError, OSError, AssertionError):
-                channel = opened(self.line)
-                while not self.over.is_set():
-                    number += 1
-                    serial = f"asked-{number}"
-                    reply: dict[str, Any] = asked(channel, png(10, mark=number), serial=serial)
-                    if "seq" in reply:
-                        self.acknowledged[serial] = reply["seq"]
-                    time.sleep(0.01)
-            time.sleep(0.05)
-
-    def end(self) -> None:
-        self.over.set()
-        self.thread.join()
-
-
-class Filling:
-    """A thread that renames image after image into a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.over, self.count = folder, threading.Event(), 0
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self) -> None:
-        while not self.over.is_set() and self.count < PARTS_A_KILL * KILLS:
-            draft = self.folder / f".{self.count}"
-            draft.write_bytes(png(10 if self.count % 5 else 200, mark=self.count))
-            draft.rename(self.folder / f"{self.count:06d}.png")
-            self.count += 1
-            time.sleep(0.005)
-
-    def end(self) -> None:
-        self.over.set()
-        self.thread.join()
-
-
 def test_killed_at_random_nothing_acknowledged_is_lost_and_no_part_comes_twice(tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     parts.mkdir()
     line = new_line(tmp_path / "station", source={"kind": "folder", "path": parts, "renamed": True})
     generator = random.Random(7)
-    filling, asking = Filling(parts), Asking(line)
+    filling, asking = Filling(parts, PARTS_A_KILL * KILLS), Asking(line)
     try:
         for _ in range(KILLS):
             process = started(line)

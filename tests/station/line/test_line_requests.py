@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,15 @@ from test_line_folder import header_of
 
 from blemish.station.journal_check import verify_journal
 from blemish.station.layout import LineFolder
+
+OVERLOAD_SECONDS = 60.0 if os.environ.get("BLEMISH_STATION_LONG") else 5.0
+SLOW_SECONDS = 0.05  # that the bundle "slow-1" takes for a part
+DEADLINE_MS = 2000
+
+
+def resident_mb() -> float:
+    """Memory of this process that lies in RAM."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 @pytest.fixture
@@ -119,23 +130,38 @@ def test_a_late_answer_is_an_error_and_recorded(tmp_path: Path, monkeypatch: pyt
 def test_under_overload_every_request_is_answered_or_recorded_as_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line = new_line(tmp_path / "station", bundle="slow-1", deadline_ms=2000)
+    """Ten times what the line can inspect, for 5 s; `make test-station`: for a minute."""
+    line = new_line(tmp_path / "station", bundle="slow-1", deadline_ms=DEADLINE_MS)
     replies: list[dict[str, Any]] = []
+    clients, each_s = 20, 20 * SLOW_SECONDS / 10  # a request of each client in that time is tenfold
+    end = time.monotonic() + OVERLOAD_SECONDS
 
     def ask(number: int) -> None:
-        channel = opened(line)
-        for each in range(12):
-            replies.append(asked(channel, png(10, mark=each), serial=f"{number}-{each}"))
+        channel, asks = opened(line), 0
+        while (begun := time.monotonic()) < end:
+            reply = asked(channel, png(10, mark=asks), serial=f"{number}-{asks}")
+            replies.append({key: value for key, value in reply.items() if key != "doc"})
+            asks += 1
+            time.sleep(max(0.0, each_s - (time.monotonic() - begun)))
         channel.close()
 
     with running(line, monkeypatch) as process:
-        threads = [threading.Thread(target=ask, args=[number]) for number in range(20)]
+        threads = [threading.Thread(target=ask, args=[number]) for number in range(clients)]
         for thread in threads:
             thread.start()
+        time.sleep(OVERLOAD_SECONDS / 5)
+        early = resident_mb()
         for thread in threads:
             thread.join()
+        late = resident_mb()
         assert process.status()["missed"] > 0
-    assert len(replies) == 20 * 12
+    took = sorted(entry.record["ms"] for entry in records(line, "answered"))
+    assert late - early < 20, f"{early:.0f} MB after a fifth of the time, {late:.0f} MB at the end"
+    assert took[int(0.99 * len(took))] < DEADLINE_MS
+    print(
+        f"{len(replies)} requests in {OVERLOAD_SECONDS:g} s, {len(took)} answered, p99 "
+        f"{took[int(0.99 * len(took))]:.0f} ms; {early:.0f} MB, then {late:.0f} MB"
+    )
     answered = {reply["seq"] for reply in replies if "seq" in reply}
     refused = [reply for reply in replies if "seq" not in reply]
     assert all(reply["result"] == "NG" for reply in refused)

@@ -28,7 +28,7 @@ def command(station, name):
 
 supervisor.line_command = command
 try:
-    supervisor.supervise(Path(root), server=None, say=lambda line: print(line, flush=True))
+    supervisor.supervise(Path(root), beside={}, say=lambda line: print(line, flush=True))
 except BlemishError as error:
     sys.exit(f"blemish: {error}")
 """

@@ -1,4 +1,4 @@
-"""What the server loads: no network runtime, no image library; and `import blemish` none of the server."""
+"""The server loads no network runtime, image library or NumPy; `import blemish` loads none of the server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "cv2", "onnxruntime", "openvino", "PIL", "scipy", "httpx"}
+HEAVY = {"torch", "numpy", "cv2", "onnxruntime", "openvino", "PIL", "scipy", "httpx"}
 SERVER = {"fastapi", "sqlalchemy", "alembic", "uvicorn", "argon2", "starlette", "httpx"}
 
 

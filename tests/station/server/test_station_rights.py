@@ -59,6 +59,25 @@ def test_route_without_a_role_is_admins(bench: Bench) -> None:
     assert bench.admin.get("/forgotten").status_code == 200
 
 
+def test_every_body_has_an_example_that_is_understood(bench: Bench) -> None:
+    """Each is sent as it is: what it names may not be there, but its fields are right."""
+    bench.add_line()
+    for path, operations in contract.openapi()["paths"].items():
+        for method, operation in operations.items():
+            contents = operation.get("requestBody", {}).get("content", {})
+            for kind, content in contents.items():
+                assert content["examples"], (method, path)
+                if kind != "application/json":
+                    continue
+                for example in content["examples"].values():
+                    address = re.sub(r"\{(\w+)\}", lambda found: VALUES.get(found[1], "1"), path)
+                    headers = {"If-Match": '"0"'}
+                    answer = bench.admin.request(
+                        method, address.removeprefix("/api/v1"), json=example["value"], headers=headers
+                    )
+                    assert answer.status_code != 422, (path, example, answer.text)
+
+
 ODD: list[Any] = [
     None,
     -1,

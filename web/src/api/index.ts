@@ -9,6 +9,8 @@ import type {
   DefectClass,
   InspectionInFull,
   JobBody,
+  Line,
+  LineBody,
   Page,
   Role,
 } from "./types";
@@ -27,9 +29,16 @@ export const api = {
   logIn: (body: Schemas["LoginBody"]) => content(client.POST("/api/v1/login", { body })),
   logOut: () => content(client.POST("/api/v1/logout")),
 
-  lines: () => content(client.GET("/api/v1/lines")),
+  tokens: () => content(client.GET("/api/v1/tokens")),
+  addToken: (body: Schemas["NewToken"]) => content(client.POST("/api/v1/tokens", { body })),
+  revokeToken: (token_id: number) => content(client.DELETE("/api/v1/tokens/{token_id}", { params: { path: { token_id } } })),
+
+  lines: async () => (await content(client.GET("/api/v1/lines"))) as unknown as Page<Line>,
+  addLine: (body: Schemas["NewLine"]) => content(client.POST("/api/v1/lines", { body })),
+  changeLine: (id: number, body: LineBody) => content(client.PATCH("/api/v1/lines/{line_id}", { ...line(id), body })),
   hold: (id: number) => content(client.POST("/api/v1/lines/{line_id}/hold", line(id))),
   start: (id: number) => content(client.POST("/api/v1/lines/{line_id}/start", line(id))),
+  stop: (id: number) => content(client.POST("/api/v1/lines/{line_id}/stop", line(id))),
   promotions: (id: number) => content(client.GET("/api/v1/lines/{line_id}/promotions", line(id))),
   promote: (id: number, body: Schemas["PromoteBody"]) => content(client.POST("/api/v1/lines/{line_id}/promote", { ...line(id), body })),
   rollback: (id: number, why: string) => content(client.POST("/api/v1/lines/{line_id}/rollback", { ...line(id), body: { why } })),

@@ -12,7 +12,11 @@ export type Me = Schemas["Me"];
 export type Role = Me["role"];
 export type User = Schemas["User"];
 export type Token = Schemas["Token"];
-export type Line = Schemas["Line"];
+export type TokenMade = Schemas["TokenMade"];
+export type LineBody = Schemas["LineBody"];
+/** Where a line's parts come from; null: from requests alone. */
+export type Source = NonNullable<LineBody["source"]>;
+export type Line = With<Schemas["Line"], { source: Source | null; keep: NonNullable<LineBody["keep"]> }>;
 export type ImageSummary = Schemas["Image"];
 export type ImageInFull = Schemas["ImageInFull"];
 export type Review = Schemas["Review"];
@@ -49,8 +53,7 @@ export type InspectionDoc = { defects: Defect[]; reasons?: string[]; error: stri
 export type InspectionInFull = With<Schemas["InspectionInFull"], { doc: InspectionDoc }>;
 
 export type MaskShape = { kind: "mask"; box: Box; counts: number[] };
-export type Source = Schemas["Annotation"]["source"];
-export type AnnotationBody = { id: number | null; class_id: number; shape: Shape | MaskShape; source: Source };
+export type AnnotationBody = { id: number | null; class_id: number; shape: Shape | MaskShape; source: Schemas["Annotation"]["source"] };
 export type Annotation = AnnotationBody & { id: number };
 
 /** A version of an image's annotations as a whole; version 0: nobody has annotated it. */

@@ -9,16 +9,16 @@ import { signal } from "@preact/signals";
 import { ROOT } from "../api/client";
 import type { LivePart } from "../api/types";
 
-export const HEADER = 24;
+const HEADER = 24;
 const MAGIC = 0x424c4631; // "BLF1"
 const RECENT = 300;
 const UNAUTHORISED = 4401;
 
 /** scale: of the picture to the image, in (0, 1] */
-export type Header = { seq: number; scale: number; length: number };
+type Header = { seq: number; scale: number; length: number };
 
 /** Header of a picture. Raises RangeError for another message. */
-export function headerOf(buffer: ArrayBuffer): Header {
+function headerOf(buffer: ArrayBuffer): Header {
   const view = new DataView(buffer);
   if (buffer.byteLength < HEADER || view.getUint32(0) !== MAGIC) throw new RangeError("This is no live picture.");
   return { seq: Number(view.getBigUint64(8, true)), scale: view.getFloat32(16, true), length: view.getUint32(20, true) };

@@ -62,10 +62,10 @@ function Entries({ items }: { items: AuditEntry[] }) {
               <td class="name" title={entry.who}>{entry.who}</td>
               <td>{entry.action}</td>
               <td class="name" title={entry.object}>{entry.object}</td>
-              <td class="name" title={entry.why}>{entry.why || T.none}</td>
+              <td class="why">{entry.why || T.none}</td>
               <td>
                 {(entry.before || entry.after) ? (
-                  <details><summary>{T.audit.columns.change}</summary><pre>{JSON.stringify({ before: entry.before, after: entry.after }, null, 2)}</pre></details>
+                  <details><summary>{T.audit.columns.change}</summary><pre tabIndex={0}>{JSON.stringify({ before: entry.before, after: entry.after }, null, 2)}</pre></details>
                 ) : T.none}
               </td>
             </tr>

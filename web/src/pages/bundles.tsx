@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { api } from "../api";
 import type { Bundle, Comparison, Line } from "../api/types";
 import { Comparisons } from "../parts/comparisons";
-import { Dialog, Empty, Field, Form, Loaded, bytes, messageOf, time, useLoad } from "../parts/basics";
+import { Dialog, Empty, Field, Form, Loaded, Select, bytes, messageOf, same, time, useLoad } from "../parts/basics";
 import { go } from "../router";
 import { may, say } from "../state";
 import { T } from "../texts";
@@ -128,7 +128,7 @@ function Ask({ asked, bundles, lines, comparisons, onClose, onDone }: AskProps) 
   const reason = <Field label={T.bundles.why} help={T.bundles.whyHelp}><textarea name="why" required minLength={3} maxLength={2000} rows={3} /></Field>;
   const line = (
     <Field label={T.bundles.line}>
-      <select name="line">{lines.map(({ id, name }) => <option key={id} value={id}>{name}</option>)}</select>
+      <Select name="line" options={lines.map(({ id, name }) => [String(id), name] as const)} />
     </Field>
   );
   if (asked.do === "compare") return <Compare bundles={bundles} lines={lines} onClose={onClose} onDone={onDone} />;
@@ -165,10 +165,7 @@ function Ask({ asked, bundles, lines, comparisons, onClose, onDone }: AskProps) 
       }}>
         {line}
         <Field label={T.bundles.comparison}>
-          <select name="comparison">
-            {fitting.map((each) => <option key={each.id} value={each.id}>#{each.id} · {time(each.at)} · {each.a}</option>)}
-            <option value="">{T.none}</option>
-          </select>
+          <Select name="comparison" options={[...fitting.map(({ id, at, a }) => [String(id), `#${id} · ${time(at)} · ${a}`] as const), ["", T.none]]} />
         </Field>
         {reason}
       </Form>
@@ -197,12 +194,12 @@ function Compare({ bundles, lines, onClose, onDone }: Pick<AskProps, "bundles" |
             ...lines.filter((each) => each.live).map(({ id, name }) => [`line/${id}`, T.bundles.shadowOf(name)] as const),
           ];
           if (places.length === 0) return <Empty title={T.jobs.needsFrozen} />;
-          const options = bundles.map(({ id }) => <option key={id} value={id}>{id}</option>);
+          const options = same(bundles.map(({ id }) => id));
           const line = lines.find(({ id }) => `line/${id}` === (on || places[0]![0]));
           return (
             <Form submit={T.bundles.compare} onSubmit={(values) => send(values, places.map(([place]) => place))}>
-              <Field label={T.bundles.a}><select name="a" defaultValue={running}>{options}</select></Field>
-              <Field label={T.bundles.b}><select name="b" defaultValue={bundles.find(({ id }) => id !== running)?.id}>{options}</select></Field>
+              <Field label={T.bundles.a}><Select name="a" options={options} value={running} /></Field>
+              <Field label={T.bundles.b}><Select name="b" options={options} value={bundles.find(({ id }) => id !== running)?.id} /></Field>
               <Field label={T.bundles.on}>
                 <select value={on || places[0]![0]} onChange={(event) => setOn(event.currentTarget.value)}>
                   {places.map(([place, name]) => <option key={place} value={place}>{name}</option>)}
@@ -214,7 +211,7 @@ function Compare({ bundles, lines, onClose, onDone }: Pick<AskProps, "bundles" |
                   <Field label={T.bundles.toSeq}><input name="to" type="number" min={1} required defaultValue={line.live?.seq} /></Field>
                 </div>
               ) : (
-                <Field label={T.jobs.split}><select name="split"><option>test</option><option>val</option></select></Field>
+                <Field label={T.jobs.split}><Select name="split" options={same(["test", "val"])} /></Field>
               )}
             </Form>
           );

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { api } from "../api";
 import type { ClassLimit, DefectClass } from "../api/types";
 import { loadClasses } from "../catalogue";
-import { Dialog, Empty, Field, Form, Loaded, messageOf, useLoad } from "../parts/basics";
+import { Dialog, Empty, Field, Form, Loaded, Select, messageOf, same, useLoad } from "../parts/basics";
 import { may, say } from "../state";
 import { T } from "../texts";
 
@@ -102,12 +102,12 @@ function ClassForm({ of, onDone }: { of: DefectClass | null; onDone: () => Promi
       <Field label={T.classes.definition} help={T.classes.definitionHelp}><textarea name="definition" rows={4} maxLength={4000} defaultValue={of?.definition} /></Field>
       <div class="inline">
         <Field label={T.classes.measure}>
-          <select name="measure" defaultValue={of?.limit?.measure}>{MEASURES.map((each) => <option key={each}>{each}</option>)}</select>
+          <Select name="measure" options={same(MEASURES)} value={of?.limit?.measure} />
         </Field>
         <Field label={T.classes.review}><input name="review" type="number" min={0} step="any" defaultValue={of?.limit?.review ?? ""} /></Field>
         <Field label={T.classes.ng}><input name="ng" type="number" min={0} step="any" defaultValue={of?.limit?.ng ?? ""} /></Field>
         <Field label={T.classes.unit}>
-          <select name="unit" defaultValue={of?.limit?.unit}>{["mm", "px", ""].map((each) => <option key={each} value={each}>{each || T.none}</option>)}</select>
+          <Select name="unit" options={[...same(["mm", "px"]), ["", T.none]]} value={of?.limit?.unit} />
         </Field>
       </div>
       <Field label={T.classes.example} help={T.classes.imageHelp}><input name="example" pattern="[0-9a-f]{64}" maxLength={64} defaultValue={of?.example_id ?? ""} /></Field>

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import type { Job, JobBody, JobKind } from "../api/types";
-import { Dialog, Empty, Field, Form, Loaded, messageOf, time, useLoad } from "../parts/basics";
+import { Dialog, Empty, Field, Form, Loaded, Select, messageOf, same, time, useLoad } from "../parts/basics";
 import { go, href, query, setQuery } from "../router";
 import { FEWEST, MOST, examples, toggleExample } from "../examples";
 import { classes, say } from "../state";
@@ -36,7 +36,7 @@ export function JobsPage() {
                     <b>#{job.id} {JOB_KINDS[job.kind]?.name ?? job.kind}</b>
                     <span class="name faint">{job.message}</span>
                     <span class="space" />
-                    <span class="faint">{job.by} · {time(job.created_at)}</span>
+                    <span class="faint meta">{job.by} · {time(job.created_at)}</span>
                   </a>
                   {job.state === "running" && <Progress job={job} />}
                 </li>
@@ -63,7 +63,7 @@ function Progress({ job }: { job: Job }) {
   const known = job.total !== null && job.progress !== null && job.total > 0;
   return (
     <div class="progress">
-      {known ? <progress value={job.progress!} max={job.total!} /> : <progress />}
+      <progress aria-label={JOB_KINDS[job.kind].name} {...(known ? { value: job.progress!, max: job.total! } : {})} />
       <span class="faint numbers">{known && T.jobs.progress(job.progress!, job.total!)}</span>
     </div>
   );
@@ -152,7 +152,6 @@ function NewJob({ kind }: { kind: (typeof STARTED)[number] }) {
     return <Empty title={T.jobs.needsFrozen}><a class="button" href={href("/datasets")}>{T.datasets.title}</a></Empty>;
   }
   if (kind !== "train" && bundles.data.items.length === 0) return <Empty title={T.bundles.empty}>{T.bundles.emptyHelp}</Empty>;
-  const same = (values: readonly string[]) => values.map((each) => [each, each] as const);
   const bundle = choice("bundle", T.jobs.bundle, same(bundles.data.items.map(({ id }) => id)));
   const send = async (values: Record<string, string>) => {
     const job = await api.addJob(argumentsOf(kind, values));
@@ -188,7 +187,7 @@ function NewJob({ kind }: { kind: (typeof STARTED)[number] }) {
 function choice(name: string, label: string, options: readonly (readonly [string, string])[]) {
   return (
     <Field label={label}>
-      <select name={name}>{options.map(([value, text]) => <option key={value} value={value}>{text}</option>)}</select>
+      <Select name={name} options={options} />
     </Field>
   );
 }

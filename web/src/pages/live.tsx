@@ -10,7 +10,7 @@ import { markOfDefect } from "../parts/workbench";
 import { go, href, query } from "../router";
 import { may, say } from "../state";
 import { T, VERDICTS } from "../texts";
-import { clear, drawMarks, type Mark, type View } from "../viewer/layer";
+import { clear, drawLabels, drawMarks, type Mark, type View } from "../viewer/layer";
 
 const SHOWN = 14;
 
@@ -20,13 +20,13 @@ export function LivePage() {
     <Loaded load={lines}>
       {({ items }) => {
         const line = items.find((each) => String(each.id) === query.value.line) ?? items[0];
-        if (!line) return <Empty title={T.live.noLines}>{T.live.noLinesHelp}</Empty>;
+        if (!line) return <Empty title={T.live.noLines}>{may("admin") ? <a class="button" href={href("/lines")}>{T.lines.add}</a> : T.live.noLinesHelp}</Empty>;
         return (
           <>
             {items.length > 1 && (
               <div class="tabs">
                 {items.map((each) => (
-                  <a key={each.id} class="button" href={href("/live", { line: String(each.id) })} aria-current={each.id === line.id}>{each.name}</a>
+                  <a key={each.id} class="button" href={href("/live", { line: String(each.id) })} aria-current={each.id === line.id ? "page" : undefined}>{each.name}</a>
                 ))}
               </div>
             )}
@@ -117,6 +117,7 @@ function paintPart(canvas: HTMLCanvasElement, bitmap: ImageBitmap, shrunk: numbe
   context.imageSmoothingEnabled = fitted < 2;
   context.drawImage(bitmap, view.left, view.top, wide, high);
   drawMarks(context, marks, view);
+  drawLabels(context, marks, view);
 }
 
 function State({ line, open, reload }: { line: Line; open: boolean; reload: () => Promise<void> }) {

@@ -2,7 +2,8 @@
 import { useState } from "preact/hooks";
 import { api } from "../api";
 import type { Role, User } from "../api/types";
-import { Dialog, Field, Form, Loaded, messageOf, time, useLoad } from "../parts/basics";
+import { Dialog, Field, Form, Loaded, Select, messageOf, time, useLoad } from "../parts/basics";
+import { AccessTabs } from "../parts/access_tabs";
 import { me, say } from "../state";
 import { ROLES, T } from "../texts";
 
@@ -18,6 +19,7 @@ export function UsersPage() {
     <>
       <header class="pagehead">
         <h1>{T.users.title}</h1>
+        <AccessTabs />
         <span class="space" />
         <button class="primary" onClick={() => setEdited("new")}>+ {T.users.add}</button>
       </header>
@@ -25,7 +27,7 @@ export function UsersPage() {
         {({ items }) => (
           <div class="scroll">
             <table>
-              <thead><tr><th>{T.users.name}</th><th>{T.users.role}</th><th>{T.users.state}</th><th>{T.users.created}</th><th /></tr></thead>
+              <thead><tr><th>{T.users.name}</th><th>{T.users.role}</th><th>{T.users.state}</th><th>{T.users.created}</th><th><span class="hidden">{T.actions}</span></th></tr></thead>
               <tbody>
                 {items.map((user) => (
                   <tr key={user.id}>
@@ -63,9 +65,7 @@ function UserForm({ of, onDone }: { of: User | null; onDone: () => Promise<void>
     <Form submit={T.save} onSubmit={send}>
       {!of && <Field label={T.users.name}><input name="name" required autofocus maxLength={64} pattern="[A-Za-z0-9][A-Za-z0-9._@\-]*" autocomplete="off" /></Field>}
       <Field label={T.users.role}>
-        <select name="role" defaultValue={of?.role ?? "operator"}>
-          {Object.entries(ROLES).map(([role, text]) => <option key={role} value={role}>{text}</option>)}
-        </select>
+        <Select name="role" options={Object.entries(ROLES)} value={of?.role ?? "operator"} />
       </Field>
       <Field label={of ? T.users.newPassword : T.users.password} help={T.users.passwordHelp}>
         <input name="password" type="password" required={!of} minLength={10} maxLength={200} autocomplete="new-password" />

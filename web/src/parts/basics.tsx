@@ -110,6 +110,18 @@ export function Field(props: { label: string; help?: string; children: Component
   );
 }
 
+/** A list to choose from. options: values with their texts; value: that is chosen at first */
+export function Select({ name, options, value }: { name: string; options: readonly (readonly [string, string])[]; value?: string | null | undefined }) {
+  return (
+    <select name={name}>
+      {options.map(([each, text]) => <option key={each} value={each} selected={each === value}>{text}</option>)}
+    </select>
+  );
+}
+
+/** Options whose texts are their values. */
+export const same = (values: readonly string[]) => values.map((each) => [each, each] as const);
+
 /** A form that sends once at a time and shows what was refused above its buttons. */
 export function Form(props: {
   submit: string;
@@ -148,6 +160,9 @@ export function Form(props: {
     </form>
   );
 }
+
+/** Day of a moment, in the words of the browser's language. */
+export const day = (at: string) => new Date(at).toLocaleDateString(undefined, { dateStyle: "medium" } as Intl.DateTimeFormatOptions);
 
 export const time = (at: string) =>
   new Date(at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "medium" } as Intl.DateTimeFormatOptions);

@@ -6,21 +6,21 @@ import { Dialog } from "./basics";
 const K = T.keys;
 const GROUPS: readonly [string, readonly (readonly [string, string])[]][] = [
   [K.everywhere, [["?", K.help], [K.go, K.goHelp]]],
-  [K.review, [["O", K.ok], ["N", K.ng], ["→", K.next], ["U", K.undo], ["1 … 9", K.classNumber]]],
-  [K.view, [["← ↑ ↓ → + Shift", K.pan], ["+ −", K.zoom], ["F  X", K.fit], ["H", K.machine], ["[ ]", K.nextDefect]]],
+  [K.review, [["O", K.ok], ["N", K.ng], ["→", K.next], ["U", K.undo], ["1  …  9", K.classNumber]]],
+  [K.view, [["Shift  ←  ↑  ↓  →", K.pan], ["+  −", K.zoom], ["F  X", K.fit], ["H", K.machine], ["[  ]", K.nextDefect], ["J  K", K.neighbour]]],
   [
     K.draw,
     [
-      ["V S B T P D E I", K.tools],
+      ["V  S  B  T  P  D  E  I", K.tools],
       ["Ctrl+Z  Ctrl+Y", K.drawUndo],
       ["Delete", K.remove],
-      [", .", K.brush],
-      ["← ↑ ↓ →  Space", K.keyboardDraw],
+      [",  .", K.brush],
+      ["←  ↑  ↓  →  Space", K.keyboardDraw],
       ["Enter  Escape", K.finish],
       ["Ctrl+S", K.save],
     ],
   ],
-  [K.list, [["↑ ↓  Enter", K.listMove]]],
+  [K.list, [["↑  ↓  Enter", K.listMove]]],
 ];
 
 export function KeyHelp() {
@@ -33,7 +33,7 @@ export function KeyHelp() {
             <dl>
               {rows.map(([keys, text]) => (
                 <div key={text}>
-                  <dt>{keys.split("  ").map((each) => <kbd key={each}>{each}</kbd>)}</dt>
+                  <dt>{keys.split("  ").map((each) => (each === "…" ? each : <kbd key={each}>{each}</kbd>))}</dt>
                   <dd>{text}</dd>
                 </div>
               ))}

@@ -7,7 +7,7 @@ import { T } from "../texts";
 import { typing } from "../shell";
 import { kindOf } from "../viewer/document";
 import type { Point } from "../viewer/geometry";
-import { MaskPictures, clear, drawHandles, drawMarks, drawUnfinished, markOf, type Mark, type View } from "../viewer/layer";
+import { MaskPictures, clear, drawHandles, drawLabels, drawMarks, drawUnfinished, markOf, type Mark, type View } from "../viewer/layer";
 import type { Drawing, Tool } from "../viewer/tools";
 import { Viewer, type Place } from "../viewer/viewer";
 import { effect, useSignal } from "@preact/signals";
@@ -115,7 +115,7 @@ function paint(
 ): void {
   clear(context, view);
   drawMarks(context, marks, view);
-  if (!drawing) return;
+  if (!drawing) return drawLabels(context, marks, view);
   const { document: page, preview, points, cursor, tool, brush } = drawing;
   const selected = page.selected.value;
   const size = { width: image.width!, height: image.height! };
@@ -133,6 +133,7 @@ function paint(
     own.push(markOf(shape, size, colour, chosen ? `${item.class_name} · ${T.draw.kinds[kindOf(item)]}` : item.class_name, chosen));
   }
   drawMarks(context, own, view);
+  drawLabels(context, [...own, ...marks], view);
   const current = page.current.value;
   const shape = tool.value === "select" ? (preview.value ?? current?.shape) : null;
   if (shape) drawHandles(context, shape, view);
@@ -245,7 +246,7 @@ function pressSpace(viewer: Viewer, drawing: Drawing): void {
 const BRUSHES = [1, 2, 3, 5, 8, 12, 18, 24, 36, 54, 80, 120, 180, 260];
 
 /** The next smaller or larger brush. */
-export function nextBrush(now: number, step: 1 | -1): number {
+function nextBrush(now: number, step: 1 | -1): number {
   const next = step > 0 ? BRUSHES.find((size) => size > now) : BRUSHES.findLast((size) => size < now);
   return next ?? now;
 }

@@ -9,6 +9,7 @@ import { colourOf, may } from "../state";
 import { T } from "../texts";
 import { typing } from "../shell";
 import { boundsOf } from "../viewer/geometry";
+import { newKey } from "../viewer/document";
 import type { Mark } from "../viewer/layer";
 import type { Place, Viewer } from "../viewer/viewer";
 import { useAnnotating, type Annotating } from "./annotating";
@@ -73,7 +74,7 @@ function Bench({ full, defects, head, foot, onSaved }: Props & { full: ImageInFu
 
   const takeOver = () => {
     const page = annotating!.drawing.document;
-    const items = defects.map((each) => ({ key: `machine-${crypto.randomUUID?.() ?? Math.random()}`, id: null, class_name: each.label, shape: shapeOf(each), mask: null, source: "machine" as const }));
+    const items = defects.map((each) => ({ key: newKey(), id: null, class_name: each.label, shape: shapeOf(each), mask: null, source: "machine" as const }));
     page.change([...page.items.value, ...items]);
   };
   return (
@@ -128,7 +129,8 @@ export function markOfDefect(defect: Defect): Mark {
     parts: parts.length > 0 ? parts : [box],
     bounds: parts.length > 0 ? boundsOf(parts.flat()) : defect.box_xyxy,
     colour: colourOf(defect.label),
-    label: `${defect.label} ${defect.confidence.toFixed(2)}`,
+    label: defect.label,
+    figure: defect.confidence.toFixed(2),
     dashed: true,
   };
 }

@@ -1,22 +1,26 @@
 /** Draws defects, annotations and what is being drawn on a canvas above the picture, from image pixels. */
 import type { Box, Point, Shape, Size } from "./geometry";
 import { boundsOf, handles, outlines } from "./geometry";
+import { HEIGHT, placeLabels, type Place } from "./labels";
 import { TILE, type Mask } from "./mask";
 
 /** Screen pixels of an image pixel: x · scale + left, y · scale + top. */
 export type View = { scale: number; left: number; top: number; width: number; height: number; ratio: number };
 
-/** An outline to draw. parts: closed polygons; bounds: of them all */
+/** An outline to draw. parts: closed polygons; bounds: of them all; figure: behind its name */
 export type Mark = {
   readonly parts: readonly (readonly Point[])[];
   readonly bounds: Box;
   readonly colour: string;
   readonly label: string;
+  readonly figure?: string;
   readonly dashed?: boolean;
   readonly selected?: boolean;
 };
 
 const MAX_LABELS = 40;
+const LONGEST_LABEL = 32; // letters
+const MANY = 400; // marks on the screen above which each is a plain line without a name
 const SMALLEST_OUTLINE = 6; // screen pixels below which an outline is drawn as its box
 
 /** Mark of a shape; the whole image has its edge. */
@@ -27,7 +31,7 @@ export function markOf(shape: Shape, size: Size, colour: string, label: string, 
 }
 
 /** Marks whose bounds meet the part of the image that is on the screen. */
-export function visible(marks: readonly Mark[], view: View): Mark[] {
+function visible(marks: readonly Mark[], view: View): Mark[] {
   const [x0, y0] = [-view.left / view.scale, -view.top / view.scale];
   const [x1, y1] = [x0 + view.width / view.scale, y0 + view.height / view.scale];
   return marks.filter(({ bounds: b }) => b[0] <= x1 && b[2] >= x0 && b[1] <= y1 && b[3] >= y0);
@@ -41,7 +45,7 @@ export function clear(context: CanvasRenderingContext2D, view: View): void {
 /** Draws marks: dark below and colour above, so that they stand out on any picture. */
 export function drawMarks(context: CanvasRenderingContext2D, marks: readonly Mark[], view: View): void {
   const seen = visible(marks, view);
-  const many = seen.length > 400;
+  const many = seen.length > MANY;
   for (const group of alike(seen)) {
     const { colour, dashed, selected } = group[0]!;
     context.beginPath();
@@ -57,7 +61,6 @@ export function drawMarks(context: CanvasRenderingContext2D, marks: readonly Mar
     context.stroke();
     context.setLineDash([]);
   }
-  drawLabels(context, seen, view);
 }
 
 /** Marks of the same ink together, so that each group is one path. */
@@ -88,23 +91,55 @@ function trace(context: CanvasRenderingContext2D, { parts, bounds }: Mark, { sca
   }
 }
 
-function drawLabels(context: CanvasRenderingContext2D, marks: readonly Mark[], { scale, left, top, width }: View): void {
-  const named = marks.filter((mark) => mark.label);
-  if (named.length > MAX_LABELS) return;
+/** Draws the names of marks where they hide no mark and no other name; the selected one's first, then as they come. */
+export function drawLabels(context: CanvasRenderingContext2D, marks: readonly Mark[], view: View): void {
+  const seen = visible(marks, view);
+  const asked = seen.filter(({ label, selected }) => label && (selected || seen.length <= MANY));
+  const labelled = [...asked.filter(({ selected }) => selected), ...asked.filter(({ selected }) => !selected)].slice(0, MAX_LABELS);
+  if (labelled.length === 0) return;
   context.font = "600 13px system-ui, sans-serif";
   context.textBaseline = "middle";
-  for (const { bounds, colour, label } of named) {
-    const text = label.length > 40 ? `${label.slice(0, 39)}…` : label;
-    const wide = context.measureText(text).width + 10;
-    const x = Math.max(2, Math.min(bounds[0] * scale + left, width - wide - 2));
-    const above = bounds[1] * scale + top - 22;
-    const y = above > 2 ? above : Math.max(2, bounds[3] * scale + top + 2);
-    context.fillStyle = "rgba(10, 14, 20, 0.85)";
-    context.fillRect(x, y, wide, 20);
-    context.fillStyle = colour;
-    context.fillRect(x, y, 3, 20);
-    context.fillStyle = "#fff";
-    context.fillText(text, x + 7, y + 10.5);
+  const named = labelled.map((mark) => {
+    const text = `${shortened(mark.label)}${mark.figure ? ` ${mark.figure}` : ""}`;
+    return { mark, text, box: onScreen(mark, view), wide: context.measureText(text).width + 12 };
+  });
+  const places = placeLabels(named, seen.map((mark) => onScreen(mark, view)), view);
+  named.forEach(({ mark }, i) => places[i]?.line && drawLine(context, places[i].line, mark.colour));
+  named.forEach(({ text, mark, wide }, i) => places[i] && drawLabel(context, text, mark.colour, places[i], wide));
+}
+
+/** Name that fits beside a defect, as a run of its own, so that one written from right to left leaves the figure behind it. */
+function shortened(name: string): string {
+  return `\u2068${name.length > LONGEST_LABEL ? `${name.slice(0, LONGEST_LABEL - 1)}…` : name}\u2069`;
+}
+
+/** Box of a mark on the screen, with its line's width. */
+function onScreen({ bounds: [x0, y0, x1, y1] }: Mark, { scale, left, top }: View): Box {
+  return [x0 * scale + left - 2, y0 * scale + top - 2, x1 * scale + left + 2, y1 * scale + top + 2];
+}
+
+function drawLine(context: CanvasRenderingContext2D, [x0, y0, x1, y1]: NonNullable<Place["line"]>, colour: string): void {
+  context.beginPath();
+  context.moveTo(x0, y0);
+  context.lineTo(x1, y1);
+  strokeCased(context, colour, 1.5);
+}
+
+function drawLabel(context: CanvasRenderingContext2D, text: string, colour: string, { x, y }: Place, wide: number): void {
+  context.fillStyle = "rgba(10, 14, 20, 0.85)";
+  context.fillRect(x, y, wide, HEIGHT);
+  context.fillStyle = colour;
+  context.fillRect(x, y, 3, HEIGHT);
+  context.fillStyle = "#fff";
+  context.fillText(text, x + 8, y + HEIGHT / 2 + 0.5);
+}
+
+/** Strokes the path dark below and coloured above, so that it stands out on any picture. */
+function strokeCased(context: CanvasRenderingContext2D, colour: string, width: number): void {
+  for (const [ink, wide] of [["rgba(0, 0, 0, 0.7)", width + 2], [colour, width]] as const) {
+    context.strokeStyle = ink;
+    context.lineWidth = wide;
+    context.stroke();
   }
 }
 
@@ -137,11 +172,7 @@ export function drawUnfinished(
     if (i === 0) context.moveTo(sx, sy);
     else context.lineTo(sx, sy);
   });
-  for (const [ink, wide] of [["rgba(0, 0, 0, 0.7)", 4], [colour, 2]] as const) {
-    context.strokeStyle = ink;
-    context.lineWidth = wide;
-    context.stroke();
-  }
+  strokeCased(context, colour, 2);
   for (const [x, y] of points) {
     context.beginPath();
     context.arc(x * view.scale + view.left, y * view.scale + view.top, 4, 0, 2 * Math.PI);

@@ -184,13 +184,6 @@ export class Mask {
     }
     return x1 > x0 ? [x0, y0, x1, y1] : null;
   }
-
-  /** Number of pixels that are on. */
-  area(): number {
-    let sum = 0;
-    for (const tile of this.tiles.values()) for (const value of tile) sum += value;
-    return sum;
-  }
 }
 
 /** Run lengths of a tile, alternately off and on, beginning with off; they add up to its size. */

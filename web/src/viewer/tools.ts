@@ -205,7 +205,7 @@ export class Drawing {
 }
 
 /** The smallest item below a point, or whose outline is within the tolerance. */
-export function itemAt(items: readonly Item[], point: Point, tolerance: number): Item | null {
+function itemAt(items: readonly Item[], point: Point, tolerance: number): Item | null {
   let [best, least] = [null as Item | null, Infinity];
   for (const item of items) {
     if (item.mask) {

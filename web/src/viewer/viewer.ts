@@ -58,7 +58,10 @@ export class Viewer {
     for (const event of ["update-viewport", "animation", "resize", "open", "animation-finish"] as const) {
       this.osd.addHandler(event as "animation", () => this.repaint());
     }
-    this.osd.addHandler("tile-loaded", () => onTile(true));
+    this.osd.addHandler("tile-loaded", () => {
+      onTile(true);
+      this.repaint();
+    });
     this.osd.addHandler("tile-load-failed", () => onTile(false));
     this.sizes = new ResizeObserver(() => this.repaint());
     this.sizes.observe(element);
@@ -158,6 +161,7 @@ export class Viewer {
     const scale = (opposite.x - corner.x) / this.picture.width;
     this.view = { scale, left: corner.x, top: corner.y, width, height, ratio };
     this.canvas.dataset.view = JSON.stringify([scale, corner.x, corner.y]);
+    this.canvas.dataset.sharp = String(item.getFullyLoaded());
     this.osd.drawer.setImageSmoothingEnabled(scale < 2); // pixels are seen as pixels
     this.draw(context, this.view);
   }

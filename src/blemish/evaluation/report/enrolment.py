@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from blemish.evaluation.before_after import ClassChange
-from blemish.evaluation.bounds import ProportionBound
+from blemish.evaluation.bounds import ProportionBound, proportion_bound
 from blemish.evaluation.report.html import style, template
 from blemish.files import write_atomically
-from blemish.methods.capabilities import ClassSimilarity, ExampleOutcome
+from blemish.methods.capabilities import ClassSimilarity, ClassThreshold, ExampleOutcome
 
 SCHEMA = 1
 
@@ -26,7 +26,7 @@ class EnrolmentReport:
 
     examples: ids of its boxes; seconds: until the bundle was written, without the check
     trained: True for a class added by a short training, else by its examples' embeddings alone
-    similarities, outcomes, held_out: see `capabilities.Enrolment`; none after training
+    similarities, outcomes, held_out, threshold: see `capabilities.Enrolment`; none after training
     changes: on the images of `checked`, none without a check
     """
 
@@ -39,6 +39,7 @@ class EnrolmentReport:
     similarities: tuple[ClassSimilarity, ...] = ()
     outcomes: tuple[ExampleOutcome, ...] = ()
     held_out: bool = False
+    threshold: ClassThreshold | None = None
     changes: tuple[ClassChange, ...] = ()
     checked: str = ""
     sentences: tuple[str, ...] = ()
@@ -57,6 +58,34 @@ def write_enrolment_report(folder: Path, report: EnrolmentReport) -> None:
         report=report, style=style(), figures=figure_rows(report.changes)
     )
     write_atomically(folder / "report.html", page)
+
+
+def threshold_sentences(name: str, threshold: ClassThreshold | None) -> list[str]:
+    """Sentences on a class's own threshold: what it lets pass and finds, with bounds; none without one."""
+    if threshold is None:
+        return []
+    lines = []
+    if threshold.without:
+        bound = proportion_bound(threshold.alarmed, threshold.without)
+        lines.append(
+            f"'{name}' has a threshold of its own. With it, {threshold.alarmed} of {threshold.without} "
+            f"images without it show a finding (true share at most {100 * bound.upper95:.0f} %), "
+            f"{threshold.false} in all; of training images, a part of the regions was looked at."
+        )
+    if threshold.left_out:
+        bound = proportion_bound(threshold.found, threshold.left_out)
+        lines.append(
+            f"Threshold of '{name}': of {threshold.left_out} left-out examples it lets "
+            f"{threshold.found} be found (true share {100 * bound.lower95:.0f} to "
+            f"{100 * bound.upper95:.0f} %), among {threshold.false_left_out} findings that "
+            f"meet none on their {threshold.left_out_images} images."
+        )
+        if not threshold.found:
+            lines.append(
+                f"warning: '{name}' is hardly told from what it is not, and will seldom be found. Give more "
+                "examples or good parts (--good), or let more false findings pass (--alarms)."
+            )
+    return lines
 
 
 def figure_rows(changes: Sequence[ClassChange]) -> list[tuple[str, str, list[tuple[str, str]]]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 MAX_DIRECTORIES = 100_000
+SHARED_BYTES = 1 << 24  # of tags that stand once in a file and are named by several directories
 _SIZES = {
     1: 1,
     2: 1,
@@ -131,7 +132,8 @@ def images_of_imagej(directory: Directory) -> int:
 def directories(file: BinaryIO) -> Iterator[Directory]:
     """Directories of a TIFF, in the order of their chain.
 
-    Raises ValueError for a chain or tag that leaves the file, and for a chain that bites its tail.
+    Raises ValueError for a chain or tag that leaves the file, for a chain that bites its tail, and for tags
+    that hold more than the file, as each may name all of it.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -139,6 +141,7 @@ def directories(file: BinaryIO) -> Iterator[Directory]:
     order, big = ("<" if start[:1] == b"I" else ">"), b"+" in start[2:4]
     (offset,) = struct.unpack(order + "Q", exactly(file, 8)) if big else struct.unpack(order + "I", start[4:])
     seen: set[int] = set()
+    left = size + SHARED_BYTES
     while offset:
         if offset in seen or len(seen) == MAX_DIRECTORIES:
             raise ValueError("an endless chain of pages")
@@ -146,12 +149,16 @@ def directories(file: BinaryIO) -> Iterator[Directory]:
             raise ValueError("a page beyond the end of the file")
         seen.add(offset)
         file.seek(offset)
-        directory, offset = read_directory(file, order, big, size)
+        directory, offset = read_directory(file, order, big, size, left)
+        left -= sum(len(data) for *_, data in directory.tags.values())
         yield directory
 
 
-def read_directory(file: BinaryIO, order: str, big: bool, size: int) -> tuple[Directory, int]:
-    """Directory at the file's position, and the offset of the next one, 0 after the last."""
+def read_directory(file: BinaryIO, order: str, big: bool, size: int, left: int) -> tuple[Directory, int]:
+    """Directory at the file's position, and the offset of the next one, 0 after the last.
+
+    left: most bytes that its tags may hold
+    """
     count_form, entry_form, offset_form = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
     (count,) = struct.unpack(order + count_form, exactly(file, struct.calcsize(order + count_form)))
     width = struct.calcsize(order + entry_form)
@@ -161,8 +168,11 @@ def read_directory(file: BinaryIO, order: str, big: bool, size: int) -> tuple[Di
     (following,) = struct.unpack(order + offset_form, exactly(file, struct.calcsize(order + offset_form)))
     tags: dict[int, tuple[int, int, bytes]] = {}
     for tag, kind, number, value in struct.iter_unpack(order + entry_form, entries):
-        if tag in READ_TAGS and kind in _SIZES:
-            tags.setdefault(tag, (kind, number, tag_bytes(file, order, size, number * _SIZES[kind], value)))
+        if tag in READ_TAGS and kind in _SIZES and tag not in tags:
+            left -= number * _SIZES[kind]
+            if left < 0:
+                raise ValueError("tags that hold more than the file")
+            tags[tag] = (kind, number, tag_bytes(file, order, size, number * _SIZES[kind], value))
     return Directory(order, tags), following
 
 

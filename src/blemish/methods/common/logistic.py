@@ -75,7 +75,7 @@ def is_better(
         gained += gain[kind].mean()
         deviations[kind] = (gain[kind] - gain[kind].mean()) / kind.sum() * np.sqrt(number / (number - 1))
     of_groups = np.bincount(np.unique(kept, return_inverse=True)[1], deviations)
-    return bool(gained > max(MIN_GAIN, np.linalg.norm(of_groups)))
+    return gained > max(MIN_GAIN, float(np.linalg.norm(of_groups)))
 
 
 def held_out_losses(

@@ -16,7 +16,7 @@ from blemish.methods.contract import Network
 from blemish.regions.region import Region
 
 BLOCKS_AT_ONCE = 64  # blocks in one call of a classifier
-FITTED_THRESHOLD = 0.5  # fitted scores of images with defects begin here
+FITTED_THRESHOLD = 0.5  # fitted scores of images with defects begin here, or that are defective by odds
 
 
 def threshold_score(threshold: float, *, max_value: float = 1.0, fitted: MapScore | None = None) -> float:
@@ -33,14 +33,18 @@ def image_score(
     fitted: MapScore | None = None,
     head: float | None = None,
 ) -> float:
-    """Image score in [0, 1]: of an image with defects at least `threshold_score`, of one without less.
+    """Image score in [0, 1]. But for an image head, at least `threshold_score` where there are regions, and
+    less where there are none.
 
-    By `fitted`, each of the two halves of [0, 1] is ranked by the statistics of the whole map. Without it,
-    the score is the strongest value of the defects' regions, or of the map where there are none.
+    By `fitted` with an image head it is the probability of a defect, whatever regions there are: the head
+    sees what the map does not. By the map's statistics alone they rank each of the two halves of [0, 1].
+    Without `fitted` it is the strongest value of the regions, or of the map where there are none.
     values: the whole map, [H, W]; max_value: of it; head: log odds of an image head, see `MapScore`
     """
     if fitted is not None:
         probability = fitted.probability(values, max_value=max_value, head=head)
+        if fitted.uses_head:
+            return probability
         if regions:
             return FITTED_THRESHOLD + (1 - FITTED_THRESHOLD) * probability
         return min(FITTED_THRESHOLD * probability, float(np.nextafter(FITTED_THRESHOLD, 0.0)))

@@ -10,6 +10,7 @@ from blemish.bundle.store import Bundle, Tensors
 from blemish.dataset.samples import Dataset
 from blemish.methods.base import BaseMethod
 from blemish.methods.capabilities import (
+    ALARMS,
     AddsClasses,
     Embedder,
     EmbedsRegions,
@@ -102,7 +103,8 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         detector.serve(bank)
         modules: dict[str, nn.Module] = {"detector": detector, "bank": bank}
         if has_background(manifest):
-            enrolled = EnrolledTensors(blank_tensors(settings, added))
+            sampled = TlsddMemory.model_validate(manifest.memory).background_sample
+            enrolled = EnrolledTensors(blank_tensors(settings, added, sampled))
             detector.serve(bank, enrolled)
             modules[ENROLLED] = enrolled
         if image_shift_of(manifest) is not None:
@@ -133,10 +135,11 @@ class TlsddMethod(BaseMethod[TlsddSettings], AddsClasses, EmbedsRegions, Exports
         negatives: Sequence[Negative] = (),
         *,
         tune: bool = False,
+        alarms: float = ALARMS,
     ) -> Enrolment:
         from blemish.methods.tlsdd.class_bank.adding import add_class
 
-        return add_class(networks, manifest, name, examples, negatives, tune=tune)
+        return add_class(networks, manifest, name, examples, negatives, tune=tune, alarms=alarms)
 
     def extendable(self, manifest: Manifest) -> tuple[str, ...]:
         return tuple(manifest.memory.get("enrolled", ()))

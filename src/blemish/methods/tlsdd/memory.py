@@ -19,6 +19,7 @@ class TlsddMemory(Memory):
     draw: the few boxes of the rare classes, as `dataset.splits.support_sets` writes them; {}: none
     class_shifts: see `TlsddInference.shifts`, by class; 0 where there is none
     background_regions: number of regions behind the background that added classes are told from; 0: none kept
+    background_sample: numbers of images and of regions of each that are kept of that background; (): none
     enrolled: names of the classes that were added without training, by rows of their own; the last ones
     image_shift: see `TlsddInference`; with it, an image head is one of the bundle's networks
     """
@@ -29,6 +30,7 @@ class TlsddMemory(Memory):
     examples: dict[str, tuple[str, ...]] = Field(default={})
     class_shifts: dict[str, Annotated[float, StrictNumber()]] = Field(default={})
     background_regions: int = Field(default=0, ge=0)
+    background_sample: tuple[int, ...] = ()
     enrolled: tuple[str, ...] = ()
     image_shift: ImageShift | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -77,6 +78,8 @@ def keep_image(station: StationFolder, content: bytes) -> KeptImage:
         sync_folder(file.parent)
         sync_folder(station.images)
     except OSError as error:
+        with suppress(OSError):  # its name may be lost, and is written again
+            file.unlink()
         raise BlemishError(f"{file} cannot be written: {error.strerror}. Check the disk.") from error
     return kept
 

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from blemish.provenance import blemish_version
 from blemish.station.server.errors import ErrorAnswer, handle_errors
+from blemish.station.server.examples import add_examples
 from blemish.station.server.identity import authorise
 from blemish.station.server.protection import Protection
 from blemish.station.server.routes import annotations as annotation_routes
@@ -54,7 +55,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 def make_app(station: Station, *, page: Path = PAGE, lifespan: Lifespan | None = None) -> FastAPI:
     """Application of a station. page: folder of the built page; lifespan: runs what runs beside it"""
-    app = FastAPI(
+    app = StationApp(
         title="blemish station",
         version=blemish_version(),
         openapi_url=f"{API}/openapi.json",
@@ -73,6 +74,15 @@ def make_app(station: Station, *, page: Path = PAGE, lifespan: Lifespan | None =
     serve_page(app, page)
     app.add_middleware(Protection, station=station)
     return app
+
+
+class StationApp(FastAPI):
+    """Application whose OpenAPI has an example of every body."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            add_examples(super().openapi())
+        return super().openapi()
 
 
 def serve_page(app: FastAPI, page: Path) -> None:

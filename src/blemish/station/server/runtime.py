@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import FastAPI
 from sqlalchemy import select
@@ -22,13 +23,14 @@ from blemish.station.images.worker import ImageWorker
 from blemish.station.ingest import ingest
 from blemish.station.jobs.runner import Runner
 from blemish.station.layout import StationFolder
+from blemish.station.retention import make_room
 from blemish.station.secrets import secret
 from blemish.station.server.line_files import publish_all, take_in_lines
 from blemish.station.server.state import Station
 
 log = logging.getLogger("blemish.station")
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that looks like another
-INGEST_SECONDS, LOOK_SECONDS, JOB_SECONDS = 0.2, 2.0, 0.5
+INGEST_SECONDS, LOOK_SECONDS, JOB_SECONDS, ROOM_SECONDS = 0.2, 2.0, 0.5, 30.0
 
 
 def open_station(
@@ -80,7 +82,7 @@ class Repeated:
     """Work that a thread repeats until it is stopped; a failure is logged and does not end it."""
 
     name: str
-    work: Callable[[], None]
+    work: Callable[[], object]
     seconds: float
 
     def __post_init__(self) -> None:
@@ -117,16 +119,18 @@ def ingest_all(station: Station) -> None:
 
 
 def beside(station: Station) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Lifespan of the application: ingest and look-out while it serves; the station is closed at its end."""
+    """Lifespan of the application: what is repeated while it serves; the station is closed at its end."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         take_in_lines(station)
         publish_all(station)
+        retention = partial(make_room, station.writer, station.folder, station.audit_key)
         repeated = [
             Repeated("ingest", lambda: ingest_all(station), INGEST_SECONDS),
             Repeated("look-out", lambda: take_in_lines(station), LOOK_SECONDS),
             Repeated("jobs", Runner(station).tend, JOB_SECONDS),
+            Repeated("retention", retention, ROOM_SECONDS),
         ]
         for each in repeated:
             each.thread.start()

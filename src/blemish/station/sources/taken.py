@@ -19,7 +19,7 @@ from blemish.untrusted import read_json
 
 Identity = tuple[int, int, int]  # inode, size, and time of the last change in ns
 MAX_BYTES = 1 << 30
-MAX_REMEMBERED = 1_000_000  # files that are not there any more
+MAX_REMEMBERED = 100_000  # files that are not there any more; 0.4 kB each
 
 
 class Taken:

@@ -10,7 +10,6 @@ from torchvision.models.detection._utils import BoxCoder
 from blemish.methods.tlsdd.class_bank.closed_form import (
     BOXES,
     GAIN,
-    HALF,
     RIDGE,
     Moments,
     boxes_about,
@@ -66,14 +65,15 @@ def test_nothing_added_changes_nothing():
         np.testing.assert_array_equal(value, getattr(moments, name))
 
 
-def test_half_of_the_level_has_the_confidence_of_the_threshold():
+@pytest.mark.parametrize("threshold", [0.8, 0.9912])
+def test_the_cut_has_the_confidence_of_the_threshold(threshold):
     row = Moments.of_examples(OURS, IOU, DELTAS).row(gram(BACKGROUND))
     region = with_one(OURS[:1])
     iou = float((region @ row[:, 0])[0])
-    logits = {level: (region @ logit_row(row, level, 0.8)[:, 0])[0] for level in (2 * iou, iou)}
-    assert 1 / (1 + np.exp(-logits[2 * iou])) == pytest.approx(0.8, abs=1e-3)
-    assert logits[iou] - logits[2 * iou] == pytest.approx(GAIN * HALF, abs=1e-2)
-    np.testing.assert_array_equal(logit_row(row, iou, 0.8)[:, 1:], row[:, 1:])
+    logits = {cut: (region @ logit_row(row, 0.5, cut, threshold)[:, 0])[0] for cut in (iou, iou - 0.2)}
+    assert 1 / (1 + np.exp(-logits[iou])) == pytest.approx(threshold, abs=1e-4)
+    assert logits[iou - 0.2] - logits[iou] == pytest.approx(GAIN * 0.2 / 0.5, abs=1e-2)
+    np.testing.assert_array_equal(logit_row(row, iou, iou, threshold)[:, 1:], row[:, 1:])
 
 
 def test_boxes_about_an_example_are_parts_and_larger_ones():

@@ -10,7 +10,7 @@ from blemish.methods.tlsdd import METHOD
 from blemish.methods.tlsdd.class_bank.closed_form import RIDGE, Moments, with_one
 from blemish.methods.tlsdd.class_bank.editing import without_class
 from blemish.methods.tlsdd.class_bank.enrolled import ENROLLED, EnrolledClasses
-from blemish.methods.tlsdd.class_bank.entries import ExampleRegions
+from blemish.methods.tlsdd.class_bank.regions import ExampleRegions
 from blemish.methods.tlsdd.class_bank.tuned_rows import tuned_row
 from blemish.methods.tlsdd.export import plans
 from blemish.methods.tlsdd.network.torch_parts import TorchParts

@@ -62,6 +62,14 @@ def test_of_boxes_over_each_other_the_surest_stays():
     np.testing.assert_array_equal(found[:, 0], [2, 100])
 
 
+def test_a_part_of_a_surer_box_goes_and_a_whole_about_a_surer_part_stays():
+    whole, part = [0, 0, 100, 80], [10, 10, 40, 40]
+    for boxes, logits in (([whole, part], [2.0, 1.0]), ([part, whole], [1.0, 2.0])):
+        np.testing.assert_array_equal(rows_of(boxes, logits, 0.0)[:, :4], [whole])
+    found = rows_of([whole, part], [1.0, 2.0], 0.0)
+    np.testing.assert_array_equal(found[:, :4], [part, whole])
+
+
 def test_at_most_as_many_as_an_image_may_have_and_none_under_the_floor():
     apart = [[20 * number, 0, 20 * number + 15, 20] for number in range(9)]
     assert len(rows_of(apart, np.arange(9.0), 0.0, detections=3)) == 3

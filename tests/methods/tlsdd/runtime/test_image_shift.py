@@ -51,14 +51,32 @@ def test_every_confidence_is_moved_by_the_images_shift_and_its_classs(head: floa
     assert confidences == {key: pytest.approx(value, abs=1e-4) for key, value in expected.items()}
 
 
-def test_classes_added_without_training_are_moved_alike() -> None:
+@pytest.mark.parametrize("head", [3.0, -90.0, 90.0])
+def test_classes_added_without_training_are_not_moved(head: float) -> None:
     rows = np.array([[2, 2, 10, 10, 0.8, 0.1, 0], [20, 20, 30, 28, 0, 0, 0.3]], np.float32)
     half = inference_from(TlsddSettings(), (*NAMES, "chip"), threshold=0.5, enrolled=1, image_shift=SHIFT)
-    networks = {NAME: lambda images: np.full((len(images), 1), 3.0, np.float32)}
+    networks = {NAME: lambda images: np.full((len(images), 1), head, np.float32)}
     found = half.decide(rows, PIXELS, networks, with_maps=False)
     confidences = {one.label: odds(one.confidence) for one in found.candidates}
-    expected = {"pit": odds(0.8) + 1, "scratch": odds(0.1) + 1, "chip": odds(0.3) + 1}
+    by = SHIFT.of(head)
+    expected = {"pit": odds(0.8) + by, "scratch": odds(0.1) + by, "chip": odds(0.3)}
     assert confidences == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("chip", [0.45, 0.62])
+def test_an_added_class_counts_towards_the_score_where_it_is_found(chip: float) -> None:
+    """An image on which it is not found has the score that it has without the class."""
+    rows = np.array([[2, 2, 10, 10, 0.3, 0.1, 0], [20, 20, 30, 28, 0, 0, chip]], np.float32)
+    larger = inference_from(TlsddSettings(), (*NAMES, "chip"), threshold=0.5, enrolled=1, image_shift=SHIFT)
+    before = inference_from(TlsddSettings(), NAMES, threshold=0.5, image_shift=SHIFT)
+    networks = {NAME: lambda images: np.full((len(images), 1), 1.5, np.float32)}
+    found = larger.decide(rows, PIXELS, networks, with_maps=False)
+    without = before.decide(rows[:1, :6], PIXELS, networks, with_maps=False)
+    assert found.score == (pytest.approx(chip) if chip >= 0.5 else without.score)
+    assert [one.label for one in found.defects] == (["chip"] if chip >= 0.5 else [])
+    alone = larger.decide(rows[1:], PIXELS, networks, with_maps=False)
+    nothing = before.decide(rows[:0, :6], PIXELS, networks, with_maps=False)
+    assert alone.score == (pytest.approx(chip) if chip >= 0.5 else nothing.score)
 
 
 rows_drawn = st.lists(st.tuples(st.floats(0.0, 1.0, width=32), st.floats(0.0, 1.0, width=32)), max_size=6)

@@ -20,6 +20,7 @@ from blemish.bundle.manifest import Manifest
 from blemish.defect import Defect
 from blemish.errors import BlemishError
 from blemish.methods.capabilities import (
+    ALARMS,
     ClassSimilarity,
     Enrolment,
     Example,
@@ -54,6 +55,7 @@ def add_class(
     negatives: Sequence[Negative] = (),
     *,
     tune: bool = False,
+    alarms: float = ALARMS,
 ) -> Enrolment:
     """Add class `name` behind a bundle's others; see `capabilities.AddsClasses.enrol`.
 
@@ -62,7 +64,9 @@ def add_class(
     refuse_fixed_classes(TlsddSettings.model_validate(manifest.settings), name)
     parts, bank, enrolled = open_parts(networks, manifest)
     known, head = KnownClasses(bank, enrolled), open_head(networks, manifest)
-    addition = ClassAddition(parts, known, head, manifest, name, tuple(examples), tuple(negatives), tune=tune)
+    addition = ClassAddition(
+        parts, known, head, manifest, name, tuple(examples), tuple(negatives), tune=tune, alarms=alarms
+    )
     return addition.run()
 
 
@@ -113,6 +117,7 @@ class ClassAddition:
     examples: tuple[Example, ...]
     negatives: tuple[Negative, ...] = ()
     tune: bool = False
+    alarms: float = ALARMS
 
     def run(self) -> Enrolment:
         """Make the larger set of classes; returns it with similarities and the examples' outcomes."""
@@ -141,6 +146,7 @@ class ClassAddition:
                 *nearness_sentences(self.name, similarities, len(self.examples), held_out=held_out),
                 f"{how}, {outcome_sentence(self.name, counts)}",
             ),
+            threshold=self.rows.way.threshold if classes.enrolled is not None else None,
         )
 
     def memory(self, *, closed_form: bool) -> dict[str, Any]:
@@ -184,6 +190,7 @@ class ClassAddition:
             examples=self.examples,
             negatives=self.negatives,
             tune=self.tune,
+            alarms=self.alarms,
         )
 
     def distances(self, classes: KnownClasses, examples: Sequence[Example]) -> Floats:
@@ -232,9 +239,14 @@ class ClassAddition:
         return outcomes
 
     def tuning_sentences(self, *, closed_form: bool) -> list[str]:
-        """Sentence on a class that was tuned."""
+        """Sentence on a class that was tuned, or might have been."""
         if not self.tune or not closed_form:
             return []
+        if not self.rows.way.tuned:
+            return [
+                f"Tuning '{self.name}' on all regions of its examples' images found fewer left-out "
+                "examples, so it is left out."
+            ]
         return [
             f"'{self.name}' is tuned on all regions of its examples' images; the other classes stay as they "
             "are."

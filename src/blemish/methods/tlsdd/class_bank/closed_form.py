@@ -21,7 +21,6 @@ from blemish.regions.boxes import clip_boxes
 
 BOXES = 200  # about each example
 GAIN = 10.0  # of the logit, by predicted IoU as a share of the level
-HALF = 0.5  # share of the level from which a box is a defect
 MIN_LEVEL = 0.1
 RIDGE = 0.03  # λ, as a share of the mean square of a feature of the background
 NEAR = 1 / 3  # share of those that differ by a factor of 1.35 at most
@@ -106,15 +105,15 @@ def ridge_of(background: Floats) -> Floats:
     return ridge
 
 
-def logit_row(row: Floats, level: float, threshold: float) -> Floats:
-    """Turn a row's IoU into the logit of a confidence that is `threshold` at half of `level`, [D, 5].
+def logit_row(row: Floats, level: float, cut: float, threshold: float) -> Floats:
+    """Turn a row's IoU into the logit of a confidence that is `threshold` where it is `cut`, [D, 5].
 
     level: IoU that the class's own defects are predicted to have; threshold: of the bundle, in (0, 1)
     """
-    scaled = row.copy()
-    scaled[:, 0] *= GAIN / max(level, MIN_LEVEL)
-    kept = min(max(threshold, 0.01), 0.99)
-    scaled[-1, 0] += np.log(kept / (1 - kept)) - GAIN * HALF
+    scaled, gain = row.copy(), GAIN / max(level, MIN_LEVEL)
+    scaled[:, 0] *= gain
+    kept = min(max(threshold, 1e-6), 1 - 1e-6)
+    scaled[-1, 0] += np.log(kept / (1 - kept)) - gain * cut
     return scaled
 
 

@@ -2,27 +2,31 @@
 
 The trained classes share a softmax, which knows nothing of these: whatever is added or removed, their answers
 stay exactly as they were. A bundle keeps them as a file of its own. Letters: E such classes, m width, D
-embedding, F features of a region; Z stands for F + 1.
+embedding, F features of a region; Z stands for F + 1; I images, R regions of each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from blemish.arrays import Floats
+from blemish.arrays import Boxes, Floats
 from blemish.bundle.manifest import Manifest
 from blemish.bundle.store import Tensors
 from blemish.errors import BlemishError
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
 from blemish.methods.tlsdd.class_bank.closed_form import OUTPUTS, Moments
+from blemish.methods.tlsdd.class_bank.regions import ImageRegions
 from blemish.methods.tlsdd.settings import TlsddSettings
 
 ENROLLED = "enrolled"  # the network's name in a bundle, and the key of the classes' names in its memory
 BACKGROUND = "background_regions"  # key of the number of regions behind `background`, in a bundle's memory
+SAMPLE = "background_sample"  # key of the sample's I and R in a bundle's memory
+SHARED = ("background", "sample", "sample_boxes")  # tensors that have no row for each class
 
 
 @dataclass(frozen=True)
@@ -53,25 +57,60 @@ class EnrolledRow:
     @classmethod
     def from_tensors(cls, tensors: Tensors, number: int) -> EnrolledRow:
         """Row of a class by its number. tensors: of all classes"""
-        own: dict[str, Any] = {name: array[number] for name, array in tensors.items() if name != "background"}
+        own: dict[str, Any] = {name: array[number] for name, array in tensors.items() if name not in SHARED}
         boxes, others = (int(count) for count in own["counts"])
         moments = Moments(own["examples"], own["targets"], own["negatives"], boxes, others)
         return cls(own["weights"], ClassEntry(own["class_vectors"], own["prototypes"]), moments)
 
 
 @dataclass(frozen=True)
+class BackgroundSample:
+    """Regions of training images. features: [I, R, F] float16; boxes: [I, R, 4], shares of the sides"""
+
+    features: NDArray[np.float16]
+    boxes: Boxes
+
+    @property
+    def images(self) -> list[ImageRegions]:
+        """Regions of each image."""
+        none = np.zeros((0, 4), np.float32)
+        return [
+            ImageRegions(features.astype(np.float32), boxes, none)
+            for features, boxes in zip(self.features, self.boxes, strict=True)
+        ]
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """Arrays by the names that a bundle has them under."""
+        return {"sample": self.features, "sample_boxes": self.boxes}
+
+    @classmethod
+    def from_tensors(cls, tensors: Tensors) -> BackgroundSample | None:
+        """Open a bundle's sample; None where it has none."""
+        if "sample" not in tensors:
+            return None
+        features: Any = tensors["sample"]
+        boxes: Any = tensors["sample_boxes"]
+        return cls(features, boxes)
+
+
+@dataclass(frozen=True)
 class EnrolledClasses:
-    """All such classes of a bundle. background: [Z, Z], mean of zzᵀ over regions of the training images"""
+    """All such classes of a bundle.
+
+    background: [Z, Z], mean of zzᵀ over regions of the training images
+    sample: some of those regions; None in bundles of before there was one
+    """
 
     background: Floats
     rows: tuple[EnrolledRow, ...] = ()
+    sample: BackgroundSample | None = None
 
     @classmethod
     def from_tensors(cls, tensors: Tensors, settings: TlsddSettings, count: int) -> EnrolledClasses:
         """Open a bundle's rows. Raises BlemishError where they do not fit settings and classes."""
-        expected = {
-            name: (array.shape, str(array.dtype)) for name, array in blank_tensors(settings, count).items()
-        }
+        sampled = tensors["sample"].shape[:2] if "sample" in tensors else ()
+        blank = blank_tensors(settings, count, sampled)
+        expected = {name: (array.shape, str(array.dtype)) for name, array in blank.items()}
         received = {name: (array.shape, str(array.dtype)) for name, array in tensors.items()}
         odd = sorted(name for name in {*expected, *received} if expected.get(name) != received.get(name))
         if odd:
@@ -82,7 +121,8 @@ class EnrolledClasses:
         if not all(np.isfinite(array).all() for array in tensors.values()):
             raise BlemishError("The rows of added classes must be finite. Copy the whole bundle again.")
         background: Any = tensors["background"]
-        return cls(background, tuple(EnrolledRow.from_tensors(tensors, number) for number in range(count)))
+        rows = tuple(EnrolledRow.from_tensors(tensors, number) for number in range(count))
+        return cls(background, rows, BackgroundSample.from_tensors(tensors))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -113,13 +153,19 @@ class EnrolledClasses:
         stacked = {
             name: np.stack([own[name] for own in each]) if each else array
             for name, array in blank.items()
-            if name != "background"
+            if name not in SHARED
         }
-        return {"background": self.background, **stacked}
+        sample = {} if self.sample is None else self.sample.tensors()
+        return {"background": self.background, **sample, **stacked}
 
 
-def blank_tensors(settings: TlsddSettings, count: int) -> dict[str, NDArray[Any]]:
-    """Arrays of the shapes that a bundle has for so many classes: zeros."""
+def blank_tensors(
+    settings: TlsddSettings, count: int, sampled: Sequence[int] = ()
+) -> dict[str, NDArray[Any]]:
+    """Arrays of the shapes that a bundle has for so many classes: zeros.
+
+    sampled: I and R of the sample of the background; without them there is none
+    """
     side = settings.hidden + 1
     shapes = {
         "background": (side, side),
@@ -131,7 +177,11 @@ def blank_tensors(settings: TlsddSettings, count: int) -> dict[str, NDArray[Any]
         "negatives": (count, side, side),
     }
     blank: dict[str, NDArray[Any]] = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-    return {**blank, "counts": np.zeros((count, 2), np.int64)}
+    blank["counts"] = np.zeros((count, 2), np.int64)
+    if sampled:
+        blank["sample"] = np.zeros((*sampled, settings.hidden), np.float16)
+        blank["sample_boxes"] = np.zeros((*sampled, 4), np.float32)
+    return blank
 
 
 @dataclass(frozen=True)

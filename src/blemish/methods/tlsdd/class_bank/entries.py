@@ -16,7 +16,8 @@ from numpy.random import Generator
 from blemish.arrays import Box, Boxes, Floats, Pixels, Size
 from blemish.methods.capabilities import Example, Negative
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
-from blemish.methods.tlsdd.class_bank.closed_form import Moments, boxes_about
+from blemish.methods.tlsdd.class_bank.closed_form import boxes_about
+from blemish.methods.tlsdd.class_bank.regions import ExampleRegions, ImageRegions
 from blemish.methods.tlsdd.data.supports import support_input
 from blemish.methods.tlsdd.data.views import network_input
 from blemish.methods.tlsdd.runtime.anchors import box_deltas
@@ -38,23 +39,6 @@ class ExampleFeatures:
 
     vector: Floats | None
     regions: Any
-
-
-@dataclass(frozen=True)
-class ExampleRegions:
-    """Regions of an example's image.
-
-    features: [R, F]; iou: [R], the highest with an example; deltas: [R, 4], to that example
-    """
-
-    features: Floats
-    iou: Floats
-    deltas: Boxes
-
-    @property
-    def moments(self) -> Moments:
-        """Means over the regions, for the closed form."""
-        return Moments.of_examples(self.features, self.iou, self.deltas)
 
 
 def extract(parts: Parts, example: Example, generator: Generator) -> ExampleFeatures:
@@ -103,18 +87,20 @@ def example_regions(
     return ExampleRegions(features, box_iou(about, placed).max(axis=1), deltas)
 
 
-def surrounding_regions(
-    parts: Parts, example: Example, others: Sequence[Box], bank: ClassBank, generator: Generator
-) -> ExampleRegions:
-    """Boxes of an example's image that the class would be looked for in. Arguments: see `example_regions`"""
-    boxes = np.array([example.box_xyxy, *others], np.float32)
-    image, size, placed = network_input(example.pixels, boxes, parts.settings, generator)
+def image_regions(
+    parts: Parts, pixels: Pixels, examples: Sequence[Box], bank: ClassBank, generator: Generator
+) -> ImageRegions:
+    """Regions of an image that added classes are looked for in; of a large one, of a tile about the first.
+
+    examples: boxes of the class on it, none on a good part
+    """
+    whole = (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
+    boxes = np.array([*examples] or [whole], np.float32)
+    image, size, placed = network_input(pixels, boxes, parts.settings, generator)
     found = parts.boxes_to_score(image, size, bank)
-    overlaps = box_iou(found, placed)
-    deltas = box_deltas(found, placed[overlaps.argmax(axis=1)], DELTA_WEIGHTS)
-    return ExampleRegions(
-        parts.features([parts.regions_at(image, size, found)]), overlaps.max(axis=1), deltas
-    )
+    sides = np.tile(np.array(size[::-1], np.float32), 2)
+    features = parts.features([parts.regions_at(image, size, found)])
+    return ImageRegions(features, found / sides, (placed / sides)[: len(examples)])
 
 
 def negative_features(
@@ -126,7 +112,7 @@ def negative_features(
     most count; of false alarms, boxes about each
     """
     if negative.boxes is None:
-        features = image_features(parts, negative.pixels, bank, generator)
+        features = image_regions(parts, negative.pixels, (), bank, generator).features
         taken = features @ row[:-1, 0]
         return features[np.argsort(-taken, kind="stable")[:HARD]]
     found = []
@@ -135,13 +121,6 @@ def negative_features(
         about = jittered(placed[0], HARD - 1, size, generator)
         found.append(parts.features([parts.regions_at(image, size, about)]))
     return np.concatenate(found)
-
-
-def image_features(parts: Parts, pixels: Pixels, bank: ClassBank, generator: Generator) -> Floats:
-    """Features [R, F] of the boxes that added classes are looked for in; of a large image, in a tile."""
-    whole = np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float32)
-    image, size, _ = network_input(pixels, whole, parts.settings, generator)
-    return parts.features([parts.regions_at(image, size, parts.boxes_to_score(image, size, bank))])
 
 
 def jittered(box: Boxes, copies: int, size: Size, generator: Generator) -> Boxes:

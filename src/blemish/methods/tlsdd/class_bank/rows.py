@@ -16,23 +16,39 @@ import numpy as np
 from numpy.random import Generator
 
 from blemish.arrays import Box, Floats
-from blemish.methods.capabilities import Example, Negative
+from blemish.methods.capabilities import ALARMS, ClassThreshold, Example, Negative
 from blemish.methods.tlsdd.class_bank.bank import ClassEntry
 from blemish.methods.tlsdd.class_bank.closed_form import MIN_LEVEL, Moments, logit_row, mixed
 from blemish.methods.tlsdd.class_bank.enrolled import EnrolledRow, KnownClasses
 from blemish.methods.tlsdd.class_bank.entries import (
     ExampleFeatures,
-    ExampleRegions,
     class_entry,
     example_regions,
     extract,
+    image_regions,
     negative_features,
-    surrounding_regions,
 )
+from blemish.methods.tlsdd.class_bank.own_threshold import Evidence, LeftOut, found_on, left_out_on
+from blemish.methods.tlsdd.class_bank.regions import ExampleRegions, ImageRegions
 from blemish.methods.tlsdd.class_bank.tuned_rows import tuned_row
 from blemish.methods.tlsdd.runtime.parts import Parts
 
 MAX_FOLDS = 10  # groups of images that are left out in turn
+HALF = 0.5  # share of the level from which a box is a defect, where nothing else says so
+
+
+@dataclass(frozen=True)
+class RowWay:
+    """Way to make the rows of a class: tuned or not, with the level and threshold that go with it.
+
+    level: mean IoU that examples' boxes are predicted to have by rows without their images
+    cut: predicted IoU at the threshold
+    """
+
+    tuned: bool
+    level: float
+    cut: float
+    threshold: ClassThreshold
 
 
 @dataclass(frozen=True)
@@ -41,7 +57,8 @@ class ClassRows:
 
     number: of the class among all; num_earlier: examples that the bundle has of it
     threshold: score from which the bundle calls a box a defect
-    tune: whether rows are tuned on the regions of the examples' images, see `tuned_rows`
+    tune: whether rows may be tuned on the regions of the examples' images, see `tuned_rows`
+    alarms: see `capabilities.AddsClasses.enrol`
     """
 
     parts: Parts
@@ -52,6 +69,7 @@ class ClassRows:
     examples: tuple[Example, ...]
     negatives: tuple[Negative, ...] = ()
     tune: bool = False
+    alarms: float = ALARMS
 
     def classes_from(self, examples: Sequence[Example]) -> KnownClasses:
         """Make the classes with this one from these examples."""
@@ -60,18 +78,20 @@ class ClassRows:
         if enrolled is None:
             return KnownClasses(self.known.bank.with_classes([entry]), None)
         moments = self.positives(examples) + self.others
-        weights = logit_row(self.row_from(examples), self.level, self.threshold)
+        way = self.way
+        weights = logit_row(self.row_from(examples, tuned=way.tuned), way.level, way.cut, self.threshold)
         row = EnrolledRow(weights, self.with_earlier(entry, len(examples)), moments)
         return KnownClasses(self.known.bank, enrolled.with_row(self.place, row))
 
-    def row_from(self, examples: Sequence[Example]) -> Floats:
+    def row_from(self, examples: Sequence[Example], *, tuned: bool) -> Floats:
         """Weights of IoU and deltas from these examples, [Z, 5]."""
         enrolled = self.known.enrolled
         assert enrolled is not None
         moments = self.positives(examples) + self.others
-        if not self.tune:
+        if not tuned:
             return moments.row(enrolled.background)
-        about, around = ([of[each.id] for each in examples] for of in (self.regions, self.surroundings))
+        about = [self.regions[each.id] for each in examples]
+        around = [self.surroundings[each.id].labelled for each in examples]
         return tuned_row(moments, about, around, enrolled.background)
 
     @property
@@ -132,30 +152,76 @@ class ClassRows:
             for negative in self.negatives
         ]
 
-    @cached_property
-    def level(self) -> float:
-        """Mean IoU that the examples' boxes are predicted to have by rows without their images."""
-        found = []
-        for kept, left_out in folds_of(self.examples):
-            row = self.row_from(kept)[:, 0]
-            found += [logit_of(row, self.regions[each.id].features[0]) for each in left_out]
-        return max(float(np.mean(found)), MIN_LEVEL)
-
     def beside(self, example: Example) -> list[Box]:
         """Boxes of the other examples of an example's image."""
         return [each.box_xyxy for each in self.examples if each.image == example.image and each != example]
 
-    # Tuned rows
+    # Ways to make a row, and the threshold of each
 
     @cached_property
-    def surroundings(self) -> dict[str, ExampleRegions]:
+    def way(self) -> RowWay:
+        """Tuned rows, unless left-out examples are found better without, or `tune` forbids it."""
+        ways = [self.judged(tuned=tuned) for tuned in ((True, False) if self.tune else (False,))]
+        return max(ways, key=lambda way: way.threshold.found)
+
+    def judged(self, *, tuned: bool) -> RowWay:
+        """Choose level and threshold for rows that are tuned, or not."""
+        folds = [(self.row_from(kept, tuned=tuned), left_out) for kept, left_out in folds_of(self.examples)]
+        predicted = [
+            logit_of(row[:, 0], self.regions[each.id].features[0]) for row, images in folds for each in images
+        ]
+        level = max(float(np.mean(predicted)), MIN_LEVEL)
+        row = self.row_from(self.examples, tuned=tuned)
+        evidence = Evidence(
+            kept=tuple(found_on(row, image, self.parts.settings)[1] for image in self.kept),
+            good=tuple(found_on(row, image, self.parts.settings)[1] for image in self.good),
+            left_out=tuple(image for fold in folds for image in self.left_out(*fold))
+            if len(folds) > 1
+            else (),
+        )
+        cut = evidence.cut(self.alarms, otherwise=HALF * level)
+        return RowWay(tuned, level, cut, evidence.threshold(cut, confidence=self.threshold, tuned=tuned))
+
+    def left_out(self, row: Floats, examples: Sequence[Example]) -> list[LeftOut]:
+        """Findings on each image of examples by a row [Z, 5] made without them."""
+        found: dict[str, list[LeftOut]] = {}
+        for each in examples:
+            of_example = left_out_on(row, self.surroundings[each.id], self.parts.settings)
+            found.setdefault(each.image, []).append(of_example)
+        return [
+            LeftOut(tuple(each.examples[0] for each in of_image), of_image[0].false)
+            for of_image in found.values()
+        ]
+
+    @cached_property
+    def surroundings(self) -> dict[str, ImageRegions]:
         """Regions of each example's image, by its id, that the class is looked for in."""
         return {
-            example.id: surrounding_regions(
-                self.parts, example, self.beside(example), self.known.bank, generator_of(example)
+            example.id: image_regions(
+                self.parts,
+                example.pixels,
+                [example.box_xyxy, *self.beside(example)],
+                self.known.bank,
+                generator_of(example),
             )
             for example in self.examples
         }
+
+    @cached_property
+    def kept(self) -> list[ImageRegions]:
+        """Regions of training images that the bundle keeps; none in bundles of before it kept any."""
+        sample = self.known.enrolled.sample if self.known.enrolled is not None else None
+        return [] if sample is None else sample.images
+
+    @cached_property
+    def good(self) -> list[ImageRegions]:
+        """Regions of the good parts."""
+        generator = np.random.default_rng(len(self.known.bank.known))
+        return [
+            image_regions(self.parts, negative.pixels, (), self.known.bank, generator)
+            for negative in self.negatives
+            if negative.boxes is None
+        ]
 
     def with_earlier(self, entry: ClassEntry, count: int) -> ClassEntry:
         """Vector and prototype of these and the bundle's examples, for similarities alone.

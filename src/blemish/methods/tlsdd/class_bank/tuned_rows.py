@@ -16,7 +16,7 @@ import numpy as np
 
 from blemish.arrays import Floats
 from blemish.methods.tlsdd.class_bank.closed_form import Moments, ridge_of, with_one
-from blemish.methods.tlsdd.class_bank.entries import ExampleRegions
+from blemish.methods.tlsdd.class_bank.regions import ExampleRegions
 
 SHARE = 0.3  # σ, of a mean over an image's regions to one over the boxes about its example
 MET = 0.3  # IoU with a defect from which a region's deltas count

@@ -1,8 +1,8 @@
 """Shift of an image's confidences by what a head on the image as a whole says; without torch.
 
 A box is judged by its region alone; the whole image says how likely it is to show any defect. The head's log
-odds are added to those of every box, so that boxes of one image keep their order, and the highest confidence
-is still the image's score.
+odds are added to those of every box of a trained class, so that such boxes of one image keep their order, and
+the highest confidence is still the image's score.
 """
 
 from __future__ import annotations

@@ -37,8 +37,9 @@ class TlsddInference:
         thresholds of their own share one
     nms: IoU above which the worse of two boxes of one class goes; detections: how many an image has at most
     enrolled: number of the last classes, those added without training; they take no place of the others'
-        detections
-    image_shift: by the image as a whole, of the same logarithms; None: there is none
+        detections, and count towards the image's score as defects alone
+    image_shift: by the image as a whole, of the same logarithms; of trained classes alone, as the image head
+        has learned nothing of others; None: there is none
     """
 
     classifies: ClassVar[bool] = True
@@ -94,8 +95,8 @@ class TlsddInference:
     def decide(self, raw: Floats, pixels: Pixels, networks: Networks, *, with_maps: bool) -> ImageFindings:
         """Class-wise suppression, then every box from the threshold on is a defect, the surest first.
 
-        The score is the highest confidence of all, so that clean images are ranked among themselves; with
-        maps, "defects" holds the filled boxes, surer ones on top.
+        The score is the highest confidence of all, so that clean images are ranked among themselves; of added
+        classes, of the defects; with maps, "defects" holds the filled boxes, surer ones on top.
         """
         size = (pixels.shape[0], pixels.shape[1])
         shift = 0.0
@@ -112,9 +113,18 @@ class TlsddInference:
         return ImageFindings(self.score(candidates, shift), defects, candidates=candidates)
 
     def score(self, candidates: Sequence[Defect], shift: float) -> float:
-        """Highest confidence; without a candidate what the image as a whole says, under the threshold."""
-        if candidates:
-            return max(defect.confidence for defect in candidates)
+        """Highest confidence, see `decide`; without one what the image as a whole says, under the threshold.
+
+        The score of an image on which no added class is found is that of the bundle without them.
+        """
+        added = self.class_names[len(self.class_names) - self.enrolled :]
+        counted = [
+            defect.confidence
+            for defect in candidates
+            if defect.label not in added or defect.confidence >= self.threshold
+        ]
+        if counted:
+            return max(counted)
         if self.image_shift is None:
             return 0.0
         floor = float(shifted(np.array([self.score_floor], np.float32), np.array([shift]))[0])
@@ -131,9 +141,9 @@ class TlsddInference:
         if self.enrolled:  # a row is of trained classes or of an added one; the others are 0 in it
             likely &= raw[:, 4:] > 0
         rows, labels = np.nonzero(likely & (box_area(raw[:, :4]) > 0)[:, None])
-        shifts = np.array(self.shifts)[labels] + shift
-        boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], shifts)
         added = labels >= len(self.class_names) - self.enrolled
+        shifts = np.array(self.shifts)[labels] + np.where(added, 0.0, shift)
+        boxes, scores = raw[rows, :4], shifted(raw[rows, 4 + labels], shifts)
         groups = (np.flatnonzero(~added), np.flatnonzero(added))
         kept = np.concatenate([self.kept(boxes, scores, labels, group) for group in groups])
         kept = kept[np.argsort(-scores[kept], kind="stable")]

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from blemish.arrays import Floats
 from blemish.bundle.store import Bundle
 from blemish.dataset.samples import Dataset
 from blemish.errors import BlemishError, nearest_name
@@ -23,7 +22,7 @@ from blemish.methods.common import image_head
 from blemish.methods.common.training.image_head import trained_image_head
 from blemish.methods.contract import Fitted, Stage, Trainer
 from blemish.methods.tlsdd.class_bank.bank import ClassBank, ClassEntry
-from blemish.methods.tlsdd.class_bank.enrolled import BACKGROUND, ENROLLED, blank_tensors
+from blemish.methods.tlsdd.class_bank.enrolled import BACKGROUND, ENROLLED, SAMPLE, EnrolledClasses
 from blemish.methods.tlsdd.class_bank.entries import class_entry, extract
 from blemish.methods.tlsdd.data.training_images import Phase, read_annotations
 from blemish.methods.tlsdd.data.views import MIRRORED
@@ -34,7 +33,7 @@ from blemish.methods.tlsdd.network.map_cache import MapCache
 from blemish.methods.tlsdd.network.scores import MetricScores
 from blemish.methods.tlsdd.network.torch_parts import TorchParts
 from blemish.methods.tlsdd.settings import TlsddSettings
-from blemish.methods.tlsdd.training.background import background_of
+from blemish.methods.tlsdd.training.background import Background, background_of
 from blemish.methods.tlsdd.training.checks import (
     refuse_no_validation,
     refuse_other_network,
@@ -236,9 +235,10 @@ class TlsddTraining:
         class_tensors = bank.to_torch(next(detector.parameters()).device)
         detector.serve(class_tensors)
         modules: dict[str, nn.Module] = {"detector": detector, "bank": class_tensors}
-        background, regions = self.background(detector, bank, names)
-        if regions:
-            modules[ENROLLED] = EnrolledTensors({**blank_tensors(self.settings, 0), "background": background})
+        background = self.background(detector, bank, names)
+        if background is not None:
+            classes = EnrolledClasses(background.mean, sample=background.sample)
+            modules[ENROLLED] = EnrolledTensors(classes.tensors(self.settings))
         settings, dataset = self.settings, with_unlisted_ignored(self.dataset, names)
         head = trained_image_head(
             self.split.labelled_samples(names),
@@ -284,7 +284,11 @@ class TlsddTraining:
                 examples=examples,
                 class_shifts=shifts,
                 image_shift=image_shift,
-                **({BACKGROUND: regions} if regions else {}),
+                **(
+                    {BACKGROUND: background.regions, SAMPLE: background.sample.features.shape[:2]}
+                    if background is not None
+                    else {}
+                ),
             ),
             dataset=dataset,
             settings=settings,
@@ -310,15 +314,15 @@ class TlsddTraining:
         bank = ClassBank.from_entries(entries, [bool(ids[name]) for name in names], digest_of(detector))
         return with_offsets(bank, detector), ids
 
-    def background(self, detector: Detector, bank: ClassBank, names: tuple[str, ...]) -> tuple[Floats, int]:
-        """Background that added classes are told from, and the number of its regions; 0 where none can be."""
+    def background(self, detector: Detector, bank: ClassBank, names: tuple[str, ...]) -> Background | None:
+        """Background that added classes are told from; None where none can be added so."""
         settings = self.settings
         if (
             not settings.metric_head
             or settings.box_regression == "specific"
             or not settings.background_images
         ):
-            return np.zeros((0, 0), np.float32), 0
+            return None
         generator = np.random.default_rng([self.trainer.seed, BACKGROUND_IMAGES])
         known = [
             number
@@ -326,6 +330,8 @@ class TlsddTraining:
             if {box.label for box in image.boxes} <= {*names}
         ]
         drawn = [known[place] for place in generator.permutation(len(known))[: settings.background_images]]
+        if not drawn:
+            return None
         parts = TorchParts(detector.eval(), detector.extractor)
         images = (self.split.read(number) for number in self.trainer.track(drawn, "background"))
         return background_of(parts, bank, images, generator)

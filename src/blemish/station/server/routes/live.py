@@ -88,9 +88,11 @@ class LiveView:
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
-        with suppress(RuntimeError):
+            task.add_done_callback(forgotten)  # it may have ended by itself meanwhile
+        faults = [task.exception() for task in done]  # a page that has gone may end two of them
+        with suppress(RuntimeError, WebSocketDisconnect):
             await self.websocket.close(AWAY if self.ended else 1000)
-        for fault in [task.exception() for task in done]:  # a page that has gone may end two of them
+        for fault in faults:
             if fault is not None:
                 raise fault
 
@@ -153,6 +155,12 @@ class LiveView:
                 await asyncio.to_thread(identify, self.websocket, self.station)
             except ApiError:
                 return
+
+
+def forgotten(task: asyncio.Task[None]) -> None:
+    """Look at how a task has ended, so that nobody is told that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 def without_file(event: dict[str, Any]) -> dict[str, Any]:
