@@ -24,6 +24,7 @@ class Quick:
         points at a place and does not measure
     squeezes: whether images are squeezed to a square, so that stretching one changes nothing and a frame does
     needs_good_images: whether it learns from nothing without an image of a good part
+    drawn_by_no_seed: networks that four images decide alone, whatever the seed
     """
 
     overfit: Mapping[str, Any]
@@ -32,6 +33,7 @@ class Quick:
     judges_whole_images: bool = False
     squeezes: bool = False
     needs_good_images: bool = False
+    drawn_by_no_seed: tuple[str, ...] = ()
 
 
 def quick_of(name: str) -> Quick:

