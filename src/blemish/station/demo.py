@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "types_window": 32,
     "types_step": 16,
     "types_steps": 60,
+    "image_score": "fitted",
 }
 # The pictures of all parts are kept, so that any of them can be labelled, and more than usual are audited.
 KEEP, AUDIT_SHARE = Keep(ok_share=1.0), 0.05

@@ -39,6 +39,7 @@ SETTINGS: dict[str, Any] = {
     "types_window": 32,
     "types_step": 16,
     "types_steps": 100,
+    "image_score": "fitted",  # the map tells these images apart, and a head would take as long as the map
 }
 
 

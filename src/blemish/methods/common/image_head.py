@@ -21,7 +21,7 @@ from blemish.methods.contract import Graph, Networks
 
 NAME = "image"  # of the network, among those of a method
 STAGE, BASE_STAGE = "image-score", "base-image-score"  # of its training; that of a base bundle
-STEPS, LEAST_STEPS = "image_score_steps", 60  # setting of the stage's steps, and those it takes at least
+STEPS, LEAST_STEPS = "image_score_steps", 150  # setting of the stage's steps; fewer are of little use
 REHEARSED_IMAGES = 5  # of each kind that a rehearsal's head learns from
 IMAGES, LOG_ODDS = "images", "log_odds"  # of its graph
 SIDE = 224  # S, as of the images that the encoder was trained on
