@@ -116,7 +116,7 @@ class Corrector:
 
     def judge(self, held: Tensors, state: MemoryState) -> PatchJudge:
         rows = np.concatenate([held["good"], held["defective"]])
-        usual = self.tensors[USUAL]["distance"]
+        usual = self.tensors[USUAL]["distance"].astype(np.float32)
         return PatchJudge.of(rows, state, usual, neighbours=self.inference.neighbours)
 
     def refuse_known(self, kind: CorrectionKind, images: Sequence[CorrectedImage]) -> None:
