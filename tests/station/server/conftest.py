@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -70,7 +71,8 @@ def postgres() -> Iterator[str]:
         [*as_user, programs / "initdb", "-D", data, "-U", "station", "-A", "trust", "-N", "-E", "UTF8"],
         check=True, capture_output=True, cwd="/",
     )  # fmt: skip
-    port = 20000 + os.getpid() % 20000
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     options = f"-p {port} -k {root} -h 127.0.0.1 -c fsync=off -c max_connections=60"
     subprocess.run(
         [*as_user, programs / "pg_ctl", "-D", data, "-w", "-o", options, "-l", root / "log", "start"],

@@ -51,9 +51,9 @@ def test_records_are_on_the_disk_before_the_database_knows_them(
     steps: list[str] = []
     sync, store = ingesting.sync_segment, ingesting.store
 
-    def told_sync(folder: Path, number: int) -> None:
-        sync(folder, number)
+    def told_sync(folder: Path, number: int) -> int:
         steps.append(f"segment {number}")
+        return sync(folder, number)
 
     def told_store(session: Session, **given: Any) -> Place:
         steps.append("rows")
