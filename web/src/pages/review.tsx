@@ -1,5 +1,5 @@
 /** Reviewing by keys: the queue lends a part, a key answers, the next one comes. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api";
 import { ApiError } from "../api/client";
 import type { Defect, Inspection, QueueItem } from "../api/types";
@@ -85,7 +85,8 @@ export function ReviewPage() {
     const timer = setInterval(() => void next(), LOOK_AGAIN);
     return () => clearInterval(timer);
   }, [current === null]);
-  useEffect(() => {
+  // Before the next key, not after the next repaint: it would see the comment without its last letter.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (typing(event) || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       const key = event.key.toLowerCase();

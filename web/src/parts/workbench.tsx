@@ -1,6 +1,6 @@
 /** A part with its picture and what is known of it: for looking, for reviewing and for drawing. */
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { api } from "../api";
 import { shapeOf } from "../api/annotations";
 import type { Defect, ImageInFull, ImageSummary } from "../api/types";
@@ -61,7 +61,7 @@ function Bench({ full, defects, head, foot, onSaved }: Props & { full: ImageInFu
     setChosen(index);
     viewer?.show(defect.box_xyxy);
   };
-  useEffect(() => {
+  useLayoutEffect(() => { // before the next key, which goes on from the defect that is chosen
     const onKey = (event: KeyboardEvent) => {
       if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key === "h" || event.key === "H") setShown((before) => !before);
@@ -141,10 +141,11 @@ function sizeOf({ mm, box_xyxy: [x0, y0, x1, y1] }: Defect): string {
   return `${Math.round(x1 - x0)} × ${Math.round(y1 - y0)} px`;
 }
 
+const WHOLE: Window = { lo: 0, hi: 65535 };
+
+/** Two sliders of the window. A key's step counts from what they show, so that keys in quick succession all count. */
 function WindowControl({ range, onChange }: { range: Window | null; onChange: (range: Window | null) => void }) {
-  const { lo, hi } = range ?? { lo: 0, hi: 65535 };
-  const [draft, setDraft] = useState({ lo, hi });
-  useEffect(() => setDraft({ lo, hi }), [lo, hi]);
+  const [draft, setDraft] = useState(range ?? WHOLE);
   const field = (key: "lo" | "hi", label: string) => (
     <label class="range">
       <span>{label}</span>
@@ -154,7 +155,7 @@ function WindowControl({ range, onChange }: { range: Window | null; onChange: (r
         onChange={(event) => {
           const next = { ...draft, [key]: Number(event.currentTarget.value) };
           if (next.lo < next.hi) onChange(next);
-          else setDraft({ lo, hi });
+          else setDraft({ ...(range ?? WHOLE) });
         }}
       />
       <output>{draft[key]}</output>
@@ -164,7 +165,7 @@ function WindowControl({ range, onChange }: { range: Window | null; onChange: (r
     <span class="window" role="group" aria-label={T.part.window}>
       {field("lo", T.part.windowLow)}
       {field("hi", T.part.windowHigh)}
-      {range && <button onClick={() => onChange(null)}>{T.part.windowReset}</button>}
+      <button disabled={!range} onClick={() => { setDraft(WHOLE); onChange(null); }}>{T.part.windowReset}</button>
     </span>
   );
 }
