@@ -165,6 +165,23 @@ def test_files_that_are_renamed_in_need_not_settle(
         wait_for(lambda: len(inspections(line)) == 2)
 
 
+def test_recorded_files_that_a_killed_line_left_are_removed_by_the_next(
+    tmp_path: Path, parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = {"kind": "folder", "path": parts, "renamed": True, "after": "delete"}
+    line = new_line(tmp_path / "station", source=source)
+    file = put(parts, "a.png", png(1))
+    with monkeypatch.context() as killed:  # between the record and the removal
+        killed.setattr(folder_module.FolderParts, "recorded", lambda *_: None)
+        with running(line, killed):
+            wait_for(lambda: inspections(line))
+    assert file.exists()
+    with running(line, monkeypatch):
+        wait_for(lambda: not file.exists())
+        put(parts, "a.png", png(1))
+        wait_for(lambda: len(inspections(line)) == 2)
+
+
 def test_pages_of_a_file_are_parts_and_kept_as_pictures(
     line: LineFolder, parts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

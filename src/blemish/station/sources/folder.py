@@ -121,6 +121,7 @@ class FolderParts:
                 self.missed(str(path), "overwritten", why)
             if self.was_taken(path, identity):
                 self.waiting.pop(path, None)
+                self.remove_left(path, identity)
             elif known is not None and known.identity == identity:
                 known.looks += 1
             else:
@@ -243,15 +244,29 @@ class FolderParts:
 
     def recorded(self, part: Part) -> None:
         """Remove the file of a part whose record is on the disk, where the settings say so."""
-        path = Path(part.origin["path"])
-        if self.settings.after == "delete" and part.origin["last"]:
-            try:
-                if list(identity_of(path)) == part.origin["identity"]:
-                    self.taken.vanished(str(path))
-                    self.given.pop(path, None)
-                    path.unlink()
-            except OSError as error:
-                self.note(f"{path} cannot be removed: {error.strerror}. Check the folder's permissions.")
+        if part.origin["last"]:
+            inode, size, changed = part.origin["identity"]
+            self.remove(Path(part.origin["path"]), (inode, size, changed))
+
+    def remove_left(self, path: Path, identity: Identity) -> None:
+        """Remove a recorded file that is left by a process which was killed before it could remove it."""
+        if path not in self.given:
+            self.remove(path, identity)
+
+    def remove(self, path: Path, identity: Identity) -> None:
+        """Remove a file that is recorded, where the settings say so and it is still the same."""
+        if self.settings.after != "delete":
+            return
+        try:
+            if identity_of(path) == identity:
+                self.taken.vanished(str(path))
+                self.given.pop(path, None)
+                path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self.given[path] = identity, ""  # once is enough
+            self.note(f"{path} cannot be removed: {error.strerror}. Check the folder's permissions.")
 
 
 def is_image(name: str) -> bool:
